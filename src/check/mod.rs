@@ -1,0 +1,14 @@
+//! From objectives at points and probes to tables, estimates with bounds, verdicts and statistics
+//! over points.
+
+mod estimate;
+mod statistics;
+mod table;
+mod verdict;
+
+pub use estimate::{Estimate, Ladder, Rung, estimate};
+pub use statistics::{
+    CellSummary, EpsStatistics, ParameterStatistics, eps_statistics, parameter_statistics, wilson,
+};
+pub use table::{CheckRow, Label, best_rows, rows};
+pub use verdict::{Cell, Criteria, Verdict, VerdictKind, judge};

@@ -1,0 +1,139 @@
+//! Statistics of one parameter over all points.
+
+use super::table::CheckRow;
+use super::verdict::VerdictKind;
+use crate::index::ParameterIdx;
+use statrs::distribution::{ContinuousCDF, Normal};
+
+/// Counts and error quantiles of a parameter.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ParameterStatistics {
+    pub parameter: ParameterIdx,
+    /// Points by class, in the order of [`VerdictKind::ALL`]; they add up to the points.
+    pub counts: [usize; VerdictKind::ALL.len()],
+    /// fail/(pass + fail); NaN where no point was decidable.
+    pub failure_rate: f64,
+    /// Wilson interval of the failure rate, at the confidence asked for.
+    pub failure_interval: (f64, f64),
+    /// Quantiles 0.5, 0.9 and 1 of |gradient − estimate|/|estimate|, over points with both.
+    pub error_quantiles: [f64; 3],
+    /// The eps of the grid whose plain central difference is closest to the estimate, by median.
+    pub best_eps: f64,
+    /// Whether the failure rate's lower bound exceeds the threshold.
+    pub is_consistent_failure: bool,
+}
+
+/// How far differences with one eps are from the estimate, over points.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct EpsStatistics {
+    pub parameter: ParameterIdx,
+    pub eps: f64,
+    /// Points with an estimate and a finite difference.
+    pub points: usize,
+    /// Medians of |difference − estimate|/|estimate|, for plain and for paired differences.
+    pub plain_error: f64,
+    pub paired_error: f64,
+}
+
+/// One cell as the statistics see it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct CellSummary {
+    pub kind: VerdictKind,
+    pub gradient: f64,
+    pub estimate: f64,
+}
+
+/// Wilson's score interval of a proportion (Wilson 1927), two-sided at `confidence`; (0, 1) of
+/// nothing.
+pub fn wilson(successes: usize, trials: usize, confidence: f64) -> (f64, f64) {
+    if trials == 0 {
+        return (0.0, 1.0);
+    }
+    let z = Normal::standard().inverse_cdf(0.5 + 0.5 * confidence);
+    let (n, p) = (trials as f64, successes as f64 / trials as f64);
+    let centre = (p + z * z / (2.0 * n)) / (1.0 + z * z / n);
+    let half = z / (1.0 + z * z / n) * (p * (1.0 - p) / n + z * z / (4.0 * n * n)).sqrt();
+    // Rounding must not move the interval off an exact 0 or 1.
+    let low = if successes == 0 { 0.0 } else { (centre - half).max(0.0) };
+    let high = if successes == trials { 1.0 } else { (centre + half).min(1.0) };
+    (low, high)
+}
+
+/// Statistics of one parameter from its cells.
+pub fn parameter_statistics(
+    parameter: ParameterIdx,
+    cells: &[CellSummary],
+    eps: &[EpsStatistics],
+    confidence: f64,
+    threshold: f64,
+) -> ParameterStatistics {
+    let mut counts = [0; VerdictKind::ALL.len()];
+    for cell in cells {
+        if let Some(place) = VerdictKind::ALL.iter().position(|k| *k == cell.kind) {
+            counts[place] += 1;
+        }
+    }
+    let (passed, failed) = (counts[0], counts[1]);
+    let failure_interval = wilson(failed, passed + failed, confidence);
+    let mut errors: Vec<f64> = cells
+        .iter()
+        .map(|c| ((c.gradient - c.estimate) / c.estimate).abs())
+        .filter(|e| e.is_finite())
+        .collect();
+    errors.sort_unstable_by(f64::total_cmp);
+    let best = eps
+        .iter()
+        .filter(|e| e.parameter == parameter && e.plain_error.is_finite())
+        .min_by(|a, b| a.plain_error.total_cmp(&b.plain_error));
+    ParameterStatistics {
+        parameter,
+        counts,
+        failure_rate: failed as f64 / (passed + failed) as f64,
+        failure_interval,
+        error_quantiles: [0.5, 0.9, 1.0].map(|q| quantile(&errors, q)),
+        best_eps: best.map_or(f64::NAN, |e| e.eps),
+        is_consistent_failure: passed + failed > 0 && failure_interval.0 > threshold,
+    }
+}
+
+/// Statistics of each eps for one parameter; `estimates[point]` is NaN where there is none.
+pub fn eps_statistics(
+    parameter: ParameterIdx,
+    rows: &[CheckRow],
+    estimates: &dyn Fn(&CheckRow) -> f64,
+    eps_grid: &[f64],
+) -> Vec<EpsStatistics> {
+    eps_grid
+        .iter()
+        .map(|&eps| {
+            let (mut plain, mut paired) = (Vec::new(), Vec::new());
+            for row in rows.iter().filter(|r| r.parameter == parameter && r.eps == eps) {
+                let estimate = estimates(row);
+                let error = |difference: f64| ((difference - estimate) / estimate).abs();
+                if estimate.is_finite() && row.fd_c.is_finite() && error(row.fd_c).is_finite() {
+                    plain.push(error(row.fd_c));
+                    paired.push(error(row.paired_c));
+                }
+            }
+            plain.sort_unstable_by(f64::total_cmp);
+            paired.sort_unstable_by(f64::total_cmp);
+            EpsStatistics {
+                parameter,
+                eps,
+                points: plain.len(),
+                plain_error: quantile(&plain, 0.5),
+                paired_error: quantile(&paired, 0.5),
+            }
+        })
+        .collect()
+}
+
+/// The quantile of ascending values, interpolated linearly; NaN of none.
+fn quantile(ascending: &[f64], q: f64) -> f64 {
+    let Some(last) = ascending.len().checked_sub(1) else { return f64::NAN };
+    let position = q * last as f64;
+    let below = position.floor() as usize;
+    let above = (below + 1).min(last);
+    let weight = position - below as f64;
+    ascending[below] + weight * (ascending[above] - ascending[below])
+}

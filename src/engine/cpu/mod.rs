@@ -1,0 +1,285 @@
+//! The CPU engine: step programs run operation by operation over blocks of lanes.
+
+pub mod interpreter;
+mod lane;
+
+use super::{
+    Batch, BatchResult, Control, Engine, EngineError, Kernel, LaneReport, LaneStatus, Schedule,
+    output_offsets,
+};
+use crate::program::registers::RegisterProgram;
+use crate::rosenbrock::StepProgram;
+use interpreter::{BLOCK, Vector};
+use lane::{Attempt, Lane};
+use rayon::prelude::*;
+
+/// Most lanes that one task integrates, so that tasks balance over the threads.
+const LARGEST_TASK: usize = 16 * BLOCK;
+
+/// Integrates on the threads of the current rayon pool.
+#[derive(Debug, Default)]
+pub struct CpuEngine;
+
+impl Engine for CpuEngine {
+    fn describe(&self) -> String {
+        let threads = rayon::current_num_threads();
+        format!("cpu ({threads} thread{}, {})", if threads == 1 { "" } else { "s" }, simd_name())
+    }
+
+    fn preferred_lanes(&self) -> usize {
+        LARGEST_TASK * 4 * rayon::current_num_threads()
+    }
+
+    fn prepare(&self, step: &StepProgram) -> Result<Box<dyn Kernel>, EngineError> {
+        Ok(Box::new(CpuKernel {
+            registers: RegisterProgram::new(&step.program),
+            step: step.clone(),
+        }))
+    }
+}
+
+/// The instruction set that the interpreter takes on this machine.
+fn simd_name() -> &'static str {
+    #[cfg(target_arch = "x86_64")]
+    {
+        if std::is_x86_feature_detected!("avx512f")
+            && std::is_x86_feature_detected!("avx512dq")
+            && std::is_x86_feature_detected!("avx512vl")
+        {
+            return "AVX-512";
+        }
+        if std::is_x86_feature_detected!("avx2") && std::is_x86_feature_detected!("fma") {
+            return "AVX2";
+        }
+        "SSE2"
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    {
+        "scalar or NEON"
+    }
+}
+
+struct CpuKernel {
+    step: StepProgram,
+    registers: RegisterProgram,
+}
+
+impl Kernel for CpuKernel {
+    fn run(&self, batch: &Batch<'_>) -> Result<BatchResult, EngineError> {
+        let lanes = batch.lane_count();
+        let offsets = output_offsets(batch, self.step.width);
+        let mut outputs = vec![f64::NAN; offsets[lanes]];
+        let share = lanes.div_ceil(4 * rayon::current_num_threads().max(1));
+        let task_size = share.clamp(BLOCK, LARGEST_TASK).next_multiple_of(BLOCK);
+
+        let mut tasks = Vec::new();
+        let mut rest = outputs.as_mut_slice();
+        for first in (0..lanes).step_by(task_size) {
+            let end = (first + task_size).min(lanes);
+            let (mine, others) =
+                std::mem::take(&mut rest).split_at_mut(offsets[end] - offsets[first]);
+            rest = others;
+            tasks.push((first, end, mine));
+        }
+        let finished: Vec<Vec<(LaneReport, Schedule)>> = tasks
+            .into_par_iter()
+            .map(|(first, end, mine)| {
+                BlockRun::new(self, batch, &offsets, first, mine).integrate(first..end)
+            })
+            .collect();
+        let mut reports = Vec::with_capacity(lanes);
+        let mut schedules = Vec::new();
+        let keeps_schedules = matches!(batch.control, Control::Adaptive { .. });
+        for (report, schedule) in finished.into_iter().flatten() {
+            reports.push(report);
+            if keeps_schedules {
+                schedules.push(schedule);
+            }
+        }
+        Ok(BatchResult { outputs, offsets, reports, schedules })
+    }
+}
+
+/// Integrates a range of lanes, a block at a time; a lane that ends makes room for the next.
+struct BlockRun<'a> {
+    kernel: &'a CpuKernel,
+    batch: &'a Batch<'a>,
+    offsets: &'a [usize],
+    /// Offset at which this task's outputs start.
+    origin: usize,
+    outputs: &'a mut [f64],
+    registers: Vec<Vector>,
+    seats: [Option<Seat<'a>>; BLOCK],
+}
+
+/// A lane in a block.
+struct Seat<'a> {
+    number: usize,
+    lane: Lane<'a>,
+    /// Where its next output goes.
+    cursor: usize,
+}
+
+impl<'a> BlockRun<'a> {
+    fn new(
+        kernel: &'a CpuKernel,
+        batch: &'a Batch<'a>,
+        offsets: &'a [usize],
+        first: usize,
+        outputs: &'a mut [f64],
+    ) -> Self {
+        let mut registers = interpreter::new_registers(&kernel.registers);
+        if let Control::Adaptive { rtol, atol, .. } = batch.control {
+            let tolerances_at = kernel.step.time_at() + 2;
+            registers[tolerances_at] = [rtol; BLOCK];
+            registers[tolerances_at + 1] = [atol; BLOCK];
+        }
+        let seats = std::array::from_fn(|_| None);
+        Self { kernel, batch, offsets, origin: offsets[first], outputs, registers, seats }
+    }
+
+    fn integrate(mut self, lanes: std::ops::Range<usize>) -> Vec<(LaneReport, Schedule)> {
+        let first = lanes.start;
+        let mut finished: Vec<Option<(LaneReport, Schedule)>> =
+            lanes.clone().map(|_| None).collect();
+        let mut queue = lanes;
+        loop {
+            let mut any = false;
+            for w in 0..BLOCK {
+                any |= self.propose(w, &mut queue, first, &mut finished);
+            }
+            if !any {
+                break;
+            }
+            interpreter::run(&self.kernel.registers, &mut self.registers);
+            self.advance(first, &mut finished);
+        }
+        finished.into_iter().map(|f| f.expect("every lane ends")).collect()
+    }
+
+    /// Gives column w its next attempt, seating lanes from the queue until one has one.
+    fn propose(
+        &mut self,
+        w: usize,
+        queue: &mut std::ops::Range<usize>,
+        first: usize,
+        finished: &mut [Option<(LaneReport, Schedule)>],
+    ) -> bool {
+        loop {
+            if self.seats[w].is_none() {
+                let Some(number) = queue.next() else { return false };
+                self.sit(w, number);
+            }
+            let Some(seat) = &mut self.seats[w] else { return false };
+            let proposal =
+                if seat.lane.is_trivial() { Err(LaneStatus::Ok) } else { seat.lane.propose() };
+            match proposal {
+                Ok((t, h)) => {
+                    let time_at = self.kernel.step.time_at();
+                    self.registers[time_at][w] = t;
+                    self.registers[time_at + 1][w] = h;
+                    return true;
+                }
+                Err(status) => {
+                    if let Some(seat) = self.seats[w].take() {
+                        finished[seat.number - first] = Some(seat.lane.finish(status));
+                    }
+                }
+            }
+        }
+    }
+
+    /// Loads a lane into column w.
+    fn sit(&mut self, w: usize, number: usize) {
+        let step = &self.kernel.step;
+        let initial = &self.batch.initial[number * step.width..][..step.width];
+        for (register, value) in self.registers.iter_mut().zip(initial) {
+            register[w] = *value;
+        }
+        let slots = &self.batch.slots[number * step.slot_count..][..step.slot_count];
+        for (register, value) in self.registers[step.slots_at()..].iter_mut().zip(slots) {
+            register[w] = *value;
+        }
+        let timeline = &self.batch.timelines[self.batch.of_lane[number].position()];
+        let lane = match self.batch.control {
+            Control::Adaptive { max_steps, first_steps, .. } => {
+                Lane::adaptive(timeline, first_steps[number], max_steps)
+            }
+            Control::Replay { schedules, of_lane } => {
+                Lane::replay(timeline, &schedules[of_lane[number].position()])
+            }
+        };
+        self.load_switches(w, lane.switches());
+        self.seats[w] = Some(Seat { number, lane, cursor: self.offsets[number] - self.origin });
+    }
+
+    fn load_switches(&mut self, w: usize, switches: &[f64]) {
+        let at = self.kernel.step.switches_at();
+        for (register, value) in self.registers[at..].iter_mut().zip(switches) {
+            register[w] = *value;
+        }
+    }
+
+    /// Takes the outcome of the attempted step to every lane of the block.
+    fn advance(&mut self, first: usize, finished: &mut [Option<(LaneReport, Schedule)>]) {
+        let step = &self.kernel.step;
+        let outputs = &self.kernel.registers.outputs;
+        let mut magnitudes = [0.0; BLOCK];
+        for &register in &outputs[..step.width] {
+            let values = self.registers[register as usize];
+            for w in 0..BLOCK {
+                magnitudes[w] += values[w].abs();
+            }
+        }
+        let (errors, factors) = if step.adaptive {
+            (
+                self.registers[outputs[step.width] as usize],
+                self.registers[outputs[step.width + 1] as usize],
+            )
+        } else {
+            ([0.0; BLOCK], [1.0; BLOCK])
+        };
+        let mut accepted = [false; BLOCK];
+        let mut outcomes = [None; BLOCK];
+        for w in 0..BLOCK {
+            if let Some(seat) = &mut self.seats[w] {
+                let outcome = seat.lane.advance(Attempt {
+                    is_finite: magnitudes[w].is_finite() && !errors[w].is_nan(),
+                    error_squared: errors[w],
+                    factor: factors[w],
+                });
+                accepted[w] = outcome.accepted;
+                outcomes[w] = Some(outcome);
+            }
+        }
+        for (i, &register) in outputs[..step.width].iter().enumerate() {
+            let new = self.registers[register as usize];
+            let old = &mut self.registers[i];
+            for w in 0..BLOCK {
+                old[w] = if accepted[w] { new[w] } else { old[w] };
+            }
+        }
+        for w in 0..BLOCK {
+            let Some(outcome) = outcomes[w] else { continue };
+            if outcome.at_output
+                && let Some(seat) = &mut self.seats[w]
+            {
+                for (i, target) in self.outputs[seat.cursor..][..step.width].iter_mut().enumerate()
+                {
+                    *target = self.registers[i][w];
+                }
+                seat.cursor += step.width;
+            }
+            if outcome.new_segment
+                && let Some(switches) = self.seats[w].as_ref().map(|s| s.lane.switches())
+            {
+                self.load_switches(w, switches);
+            }
+            if let Some(status) = outcome.ended
+                && let Some(seat) = self.seats[w].take()
+            {
+                finished[seat.number - first] = Some(seat.lane.finish(status));
+            }
+        }
+    }
+}

@@ -1,0 +1,85 @@
+//! Finding adapters that compute with 64-bit floats, and opening one.
+
+use crate::engine::EngineError;
+use serde::Serialize;
+
+/// What `gradsweep devices` tells of an adapter.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct AdapterSummary {
+    pub name: String,
+    pub driver: String,
+    /// `DiscreteGpu`, `IntegratedGpu`, `VirtualGpu`, `Cpu` (software) or `Other`.
+    pub kind: String,
+    /// Whether shaders may use 64-bit floats.
+    pub has_f64: bool,
+    /// Largest storage-buffer binding, in bytes.
+    pub max_binding_bytes: u64,
+    pub max_storage_buffers: u32,
+    pub max_invocations: u32,
+    pub max_groups_per_dimension: u32,
+}
+
+impl AdapterSummary {
+    /// Whether it is a program on the CPU rather than hardware.
+    pub fn is_software(&self) -> bool {
+        self.kind == "Cpu"
+    }
+}
+
+/// An adapter and its summary.
+#[derive(Debug, Clone)]
+pub struct Adapter {
+    pub summary: AdapterSummary,
+    pub(super) handle: wgpu::Adapter,
+}
+
+/// All Vulkan adapters of the machine, hardware before software; empty without a Vulkan loader.
+pub fn adapters() -> Vec<Adapter> {
+    let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle();
+    descriptor.backends = wgpu::Backends::VULKAN;
+    descriptor.flags = wgpu::InstanceFlags::empty();
+    let instance = wgpu::Instance::new(descriptor);
+    let handles = pollster::block_on(instance.enumerate_adapters(wgpu::Backends::VULKAN));
+    let mut list: Vec<Adapter> = handles
+        .into_iter()
+        .map(|handle| {
+            let (info, limits) = (handle.get_info(), handle.limits());
+            let summary = AdapterSummary {
+                name: info.name,
+                driver: format!("{} {}", info.driver, info.driver_info).trim().to_owned(),
+                kind: format!("{:?}", info.device_type),
+                has_f64: handle.features().contains(wgpu::Features::SHADER_F64),
+                max_binding_bytes: limits.max_storage_buffer_binding_size,
+                max_storage_buffers: limits.max_storage_buffers_per_shader_stage,
+                max_invocations: limits.max_compute_invocations_per_workgroup,
+                max_groups_per_dimension: limits.max_compute_workgroups_per_dimension,
+            };
+            Adapter { summary, handle }
+        })
+        .collect();
+    let rank = |a: &Adapter| match a.summary.kind.as_str() {
+        "DiscreteGpu" => 0,
+        "IntegratedGpu" => 1,
+        "VirtualGpu" => 2,
+        "Cpu" => 4,
+        _ => 3,
+    };
+    list.sort_by_key(rank);
+    list
+}
+
+/// The first adapter with 64-bit floats whose name contains `name` (any case), if one is given.
+pub fn find(name: Option<&str>) -> Result<Adapter, EngineError> {
+    let all = adapters();
+    let seen: Vec<String> = all.iter().map(|a| a.summary.name.clone()).collect();
+    let wanted = name.map(str::to_lowercase);
+    let mut usable = all.into_iter().filter(|a| a.summary.has_f64);
+    match (&wanted, name) {
+        (Some(wanted), Some(name)) => usable
+            .find(|a| a.summary.name.to_lowercase().contains(wanted))
+            .ok_or_else(|| EngineError::NoSuchAdapter { name: name.to_owned() }),
+        _ => usable.next().ok_or(EngineError::NoAdapter {
+            searched: (!seen.is_empty()).then(|| format!("adapters without: {}", seen.join(", "))),
+        }),
+    }
+}

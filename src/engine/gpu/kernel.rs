@@ -1,0 +1,346 @@
+//! Running a step program's shader over batches of lanes.
+
+use super::buffers::Request;
+use super::{Shared, buffers, shader};
+use crate::engine::{
+    Batch, BatchResult, Control, EngineError, Kernel, LaneReport, LaneStatus, Schedule,
+    output_offsets,
+};
+use crate::rosenbrock::StepProgram;
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// Fields of a lane's progress, in the shader's order.
+const FIELDS: usize = 9;
+const SEGMENT: usize = 0;
+const STEPS: usize = 1;
+const STATUS: usize = 2;
+const FRACTION: usize = 4;
+const FRACTION_END: usize = 5;
+const TABLE: usize = 6;
+const SEGMENT_COUNT: usize = 7;
+const OUTPUT: usize = 8;
+
+const RUNNING: u32 = 0;
+
+/// A dispatch should take about this long: drivers kill one that takes seconds.
+const DISPATCH_TARGET: Duration = Duration::from_millis(150);
+const FIRST_ATTEMPTS: u32 = 16;
+const MOST_ATTEMPTS: u32 = 512;
+/// Attempts whose accepted steps an adaptive dispatch has room for.
+const MOST_ADAPTIVE_ATTEMPTS: u32 = 64;
+/// Device memory that a group of lanes may take in any one buffer, whatever the adapter allows.
+const LARGEST_BUFFER: u64 = 256 << 20;
+
+#[derive(Debug)]
+pub(super) struct GpuKernel {
+    shared: Arc<Shared>,
+    pipeline: wgpu::ComputePipeline,
+    width: usize,
+    slot_count: usize,
+    switch_count: usize,
+    adaptive: bool,
+}
+
+impl GpuKernel {
+    pub(super) fn compile(shared: Arc<Shared>, step: &StepProgram) -> Result<Self, EngineError> {
+        let source = shader::source(step)?;
+        let device = &shared.device;
+        let scope = device.push_error_scope(wgpu::ErrorFilter::Validation);
+        let internal = device.push_error_scope(wgpu::ErrorFilter::Internal);
+        let descriptor = wgpu::ShaderModuleDescriptor {
+            label: Some("integrate"),
+            source: wgpu::ShaderSource::Wgsl(source.into()),
+        };
+        // Bounds checks stay on; the loop's own counter bounds it.
+        let checks = wgpu::ShaderRuntimeChecks {
+            force_loop_bounding: false,
+            ..wgpu::ShaderRuntimeChecks::checked()
+        };
+        // SAFETY: without forced loop bounding every loop of the shader must end. The kernel's
+        // loop counts to `run.attempts`; the library's loops have constant bounds.
+        let module = unsafe { device.create_shader_module_trusted(descriptor, checks) };
+        let pipeline = device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
+            label: Some("integrate"),
+            layout: None,
+            module: &module,
+            entry_point: Some("main"),
+            compilation_options: Default::default(),
+            cache: None,
+        });
+        let errors = [pollster::block_on(internal.pop()), pollster::block_on(scope.pop())];
+        if let Some(error) = errors.into_iter().flatten().next() {
+            let reason = error.to_string();
+            return Err(EngineError::Shader { ops: step.program.ops().len(), reason });
+        }
+        Ok(Self {
+            shared,
+            pipeline,
+            width: step.width,
+            slot_count: step.slot_count,
+            switch_count: step.switch_count,
+            adaptive: step.adaptive,
+        })
+    }
+
+    /// Values of state that a lane keeps on the device.
+    fn state_rows(&self) -> usize {
+        self.width + 1 + usize::from(self.adaptive)
+    }
+
+    /// Groups of lanes whose buffers fit.
+    fn groups(
+        &self,
+        batch: &Batch<'_>,
+        offsets: &[usize],
+    ) -> Result<Vec<Range<usize>>, EngineError> {
+        let allowed = self.shared.max_binding.min(LARGEST_BUFFER);
+        let schedule_length = |lane: usize| match batch.control {
+            Control::Adaptive { .. } => MOST_ADAPTIVE_ATTEMPTS as usize,
+            Control::Replay { schedules, of_lane } => {
+                schedules[of_lane[lane].position()].fractions.len()
+            }
+        };
+        let rows = self.state_rows().max(self.slot_count).max(FIELDS);
+        let (mut groups, mut start) = (Vec::new(), 0);
+        let mut used = [0_u64; 3];
+        for lane in 0..batch.lane_count() {
+            let needs = [
+                8 * rows as u64,
+                8 * (offsets[lane + 1] - offsets[lane]) as u64,
+                8 * schedule_length(lane) as u64,
+            ];
+            if let Some(&needed) = needs.iter().find(|&&n| n > allowed) {
+                return Err(EngineError::TooLarge { needed, allowed });
+            }
+            if used.iter().zip(needs).any(|(u, n)| u + n > allowed) {
+                groups.push(start..lane);
+                start = lane;
+                used = [0; 3];
+            }
+            used.iter_mut().zip(needs).for_each(|(u, n)| *u += n);
+        }
+        groups.push(start..batch.lane_count());
+        Ok(groups)
+    }
+
+    /// `[lane][row]` of the group's lanes as `[row][lane]`.
+    fn transposed(values: &[f64], rows: usize, lanes: &Range<usize>, target: &mut Vec<f64>) {
+        for row in 0..rows {
+            target.extend(lanes.clone().map(|lane| values[lane * rows + row]));
+        }
+    }
+
+    /// rtol, atol and all timelines; and where each timeline starts.
+    fn tables(&self, batch: &Batch<'_>) -> (Vec<f64>, Vec<u32>) {
+        let (rtol, atol) = match batch.control {
+            Control::Adaptive { rtol, atol, .. } => (rtol, atol),
+            Control::Replay { .. } => (0.0, 0.0),
+        };
+        let mut tables = vec![rtol, atol];
+        let mut starts = Vec::with_capacity(batch.timelines.len());
+        for timeline in batch.timelines {
+            starts.push(tables.len() as u32);
+            tables.extend([timeline.t_start, 0.0]);
+            tables.extend(std::iter::repeat_n(0.0, self.switch_count));
+            for segment in &timeline.segments {
+                tables.extend([segment.t_end, f64::from(u8::from(segment.is_output))]);
+                tables.extend_from_slice(&segment.switches);
+            }
+        }
+        // A lane that has no segment still reads one row beyond its start.
+        tables.extend(std::iter::repeat_n(0.0, 2 + self.switch_count));
+        (tables, starts)
+    }
+
+    fn run_group(
+        &self,
+        batch: &Batch<'_>,
+        lanes: Range<usize>,
+        offsets: &[usize],
+        result: &mut BatchResult,
+    ) -> Result<(), EngineError> {
+        let shared = &*self.shared;
+        let count = lanes.len();
+        let (tables, table_starts) = self.tables(batch);
+        let mut state = Vec::with_capacity(count * self.state_rows());
+        Self::transposed(batch.initial, self.width, &lanes, &mut state);
+        state.extend(std::iter::repeat_n(0.0, count));
+        let mut slots = Vec::with_capacity(count * self.slot_count);
+        Self::transposed(batch.slots, self.slot_count, &lanes, &mut slots);
+
+        let mut progress = vec![0_u32; FIELDS * count];
+        let origin = offsets[lanes.start];
+        for (l, lane) in lanes.clone().enumerate() {
+            let timeline = batch.of_lane[lane].position();
+            let segments = batch.timelines[timeline].segments.len() as u32;
+            progress[TABLE * count + l] = table_starts[timeline];
+            progress[SEGMENT_COUNT * count + l] = segments;
+            progress[STATUS * count + l] = u32::from(segments == 0);
+            progress[OUTPUT * count + l] = (offsets[lane] - origin) as u32;
+        }
+        let (fractions, most_attempts, max_steps) = match batch.control {
+            Control::Adaptive { first_steps, max_steps, .. } => {
+                state.extend_from_slice(&first_steps[lanes.clone()]);
+                let bytes = 8 * u64::from(MOST_ADAPTIVE_ATTEMPTS) * count as u64;
+                (buffers::empty(shared, "fractions", bytes), MOST_ADAPTIVE_ATTEMPTS, max_steps)
+            }
+            Control::Replay { schedules, of_lane } => {
+                let mut all = Vec::new();
+                // Lanes of one point share a schedule and stand side by side.
+                let mut last = None;
+                for (l, lane) in lanes.clone().enumerate() {
+                    let fractions = &schedules[of_lane[lane].position()].fractions;
+                    let start = match last {
+                        Some((schedule, start)) if schedule == of_lane[lane] => start,
+                        _ => {
+                            let start = all.len();
+                            all.extend_from_slice(fractions);
+                            start
+                        }
+                    };
+                    last = Some((of_lane[lane], start));
+                    progress[FRACTION * count + l] = start as u32;
+                    progress[FRACTION_END * count + l] = (start + fractions.len()) as u32;
+                }
+                (buffers::filled(shared, "fractions", &all), MOST_ATTEMPTS, u32::MAX)
+            }
+        };
+        let output_bytes = 8 * (offsets[lanes.end] - origin) as u64;
+        let progress_buffer = buffers::filled(shared, "progress", &progress);
+        let outputs = buffers::empty(shared, "outputs", output_bytes);
+        let mut active: Vec<u32> = (0..count as u32)
+            .filter(|&l| progress[STATUS * count + l as usize] == RUNNING)
+            .collect();
+        let active_buffer = buffers::filled(shared, "lanes", &active);
+        let mut attempts = FIRST_ATTEMPTS.min(most_attempts);
+        let run = buffers::uniform(shared, "run", &[0_u32; 4]);
+        let state = buffers::filled(shared, "state", &state);
+        let slots = buffers::filled(shared, "slots", &slots);
+        let tables = buffers::filled(shared, "tables", &tables);
+        let bound =
+            [&run, &active_buffer, &slots, &state, &progress_buffer, &tables, &fractions, &outputs];
+        let entries: Vec<wgpu::BindGroupEntry<'_>> = bound
+            .iter()
+            .enumerate()
+            .map(|(i, b)| wgpu::BindGroupEntry {
+                binding: i as u32,
+                resource: b.as_entire_binding(),
+            })
+            .collect();
+        let bindings = shared.device.create_bind_group(&wgpu::BindGroupDescriptor {
+            label: Some("integrate"),
+            layout: &self.pipeline.get_bind_group_layout(0),
+            entries: &entries,
+        });
+
+        while !active.is_empty() {
+            let settings = [active.len() as u32, count as u32, attempts, max_steps];
+            shared.queue.write_buffer(&run, 0, bytemuck::cast_slice(&settings));
+            shared.queue.write_buffer(&active_buffer, 0, bytemuck::cast_slice(&active));
+            let began = Instant::now();
+            self.dispatch(&bindings, active.len());
+            let whole = |buffer, bytes| Request { buffer, offset: 0, bytes };
+            let mut requests = vec![whole(&progress_buffer, 4 * progress.len() as u64)];
+            if self.adaptive {
+                requests.push(whole(&fractions, 8 * u64::from(attempts) * count as u64));
+            }
+            let bytes = buffers::read_back(shared, count, &requests)?;
+            let took = began.elapsed();
+            let fields = bytes[0].values(progress.len());
+            progress.copy_from_slice(fields);
+            if let Some(bytes) = bytes.get(1) {
+                let accepted: &[f64] = bytes.values(attempts as usize * count);
+                for &l in &active {
+                    let l = l as usize;
+                    let taken = progress[FRACTION * count + l] as usize;
+                    let schedule = &mut result.schedules[lanes.start + l];
+                    schedule.fractions.extend((0..taken).map(|k| accepted[k * count + l]));
+                    progress[FRACTION * count + l] = 0;
+                }
+                shared.queue.write_buffer(&progress_buffer, 0, bytemuck::cast_slice(&progress));
+            }
+            active.retain(|&l| progress[STATUS * count + l as usize] == RUNNING);
+            // The number of attempts in a dispatch never changes a result.
+            if took < DISPATCH_TARGET / 2 {
+                attempts = (attempts * 2).min(most_attempts);
+            } else if took > DISPATCH_TARGET {
+                attempts = (attempts / 2).max(1);
+            }
+        }
+        let row_bytes = 8 * count as u64;
+        let requests = [
+            Request { buffer: &outputs, offset: 0, bytes: output_bytes },
+            Request { buffer: &state, offset: self.width as u64 * row_bytes, bytes: row_bytes },
+        ];
+        let bytes = buffers::read_back(shared, count, &requests)?;
+        let values: &[f64] = bytes[0].values(offsets[lanes.end] - origin);
+        let done: &[f64] = bytes[1].values(count);
+        for (l, lane) in lanes.enumerate() {
+            let reached = progress[OUTPUT * count + l] as usize;
+            let start = offsets[lane] - origin;
+            result.outputs[offsets[lane]..offsets[lane] + (reached - start)]
+                .copy_from_slice(&values[start..reached]);
+            let timeline = &batch.timelines[batch.of_lane[lane].position()];
+            let segment = progress[SEGMENT * count + l] as usize;
+            let t_start = match segment.checked_sub(1) {
+                Some(last) => timeline.segments[last].t_end,
+                None => timeline.t_start,
+            };
+            let length = timeline.segments.get(segment).map_or(0.0, |s| s.t_end - t_start);
+            let t = done[l].mul_add(length, t_start);
+            result.reports[lane] = LaneReport {
+                status: status(progress[STATUS * count + l]),
+                steps: progress[STEPS * count + l],
+                t,
+            };
+        }
+        Ok(())
+    }
+
+    fn dispatch(&self, bindings: &wgpu::BindGroup, active: usize) {
+        let groups = (active as u32).div_ceil(shader::WORKGROUP_SIZE);
+        let x = groups.min(self.shared.max_groups);
+        let y = groups.div_ceil(x);
+        let mut encoder = self.shared.device.create_command_encoder(&Default::default());
+        {
+            let mut pass = encoder.begin_compute_pass(&Default::default());
+            pass.set_pipeline(&self.pipeline);
+            pass.set_bind_group(0, bindings, &[]);
+            pass.dispatch_workgroups(x, y, 1);
+        }
+        self.shared.queue.submit([encoder.finish()]);
+    }
+}
+
+/// The status that the shader's number stands for.
+fn status(number: u32) -> LaneStatus {
+    match number {
+        1 => LaneStatus::Ok,
+        2 => LaneStatus::TooManySteps,
+        3 => LaneStatus::StepTooSmall,
+        _ => LaneStatus::NotFinite,
+    }
+}
+
+impl Kernel for GpuKernel {
+    fn run(&self, batch: &Batch<'_>) -> Result<BatchResult, EngineError> {
+        let lanes = batch.lane_count();
+        let offsets = output_offsets(batch, self.width);
+        let pending = LaneReport { status: LaneStatus::NotFinite, steps: 0, t: f64::NAN };
+        let mut result = BatchResult {
+            outputs: vec![f64::NAN; offsets[lanes]],
+            offsets: Vec::new(),
+            reports: vec![pending; lanes],
+            schedules: vec![Schedule::default(); if self.adaptive { lanes } else { 0 }],
+        };
+        for group in self.groups(batch, &offsets)? {
+            if !group.is_empty() {
+                self.run_group(batch, group, &offsets, &mut result)?;
+            }
+        }
+        result.offsets = offsets;
+        Ok(result)
+    }
+}

@@ -1,0 +1,178 @@
+//! Engines integrate batches of lanes; they know programs and numbers, no PEtab.
+//!
+//! A lane is one initial-value problem: a state, slot values and a [`Timeline`] of breakpoints at
+//! which it stops exactly. All lanes of a batch run the same step program. A lane either chooses
+//! its step sizes ([`Control::Adaptive`]) or replays those of another ([`Control::Replay`]).
+//! A lane's failure is data, its [`LaneReport`]; it never affects another lane.
+
+pub mod cpu;
+pub mod gpu;
+
+use crate::index::{ScheduleIdx, TimelineIdx};
+use crate::rosenbrock::StepProgram;
+use std::fmt;
+
+/// The time between two breakpoints.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Segment {
+    /// Its end, later than its start.
+    pub t_end: f64,
+    /// Whether the state at its end is an output.
+    pub is_output: bool,
+    /// Values of the switches inside it, 1 or 0.
+    pub switches: Vec<f64>,
+}
+
+/// Breakpoints of a lane, ascending.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Timeline {
+    pub t_start: f64,
+    pub segments: Vec<Segment>,
+}
+
+impl Timeline {
+    /// Number of outputs after the start.
+    pub fn output_count(&self) -> usize {
+        self.segments.iter().filter(|s| s.is_output).count()
+    }
+}
+
+/// The accepted steps of a lane as fractions of the segment they lie in. The last step of each
+/// segment carries a minus sign.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Schedule {
+    pub fractions: Vec<f64>,
+}
+
+/// How the lanes of a batch choose their steps.
+#[derive(Debug, Clone, Copy)]
+pub enum Control<'a> {
+    /// By the embedded error estimate.
+    Adaptive {
+        rtol: f64,
+        atol: f64,
+        /// Largest number of attempted steps.
+        max_steps: u32,
+        /// First step size to try, a lane each.
+        first_steps: &'a [f64],
+    },
+    /// As in a schedule, a lane each.
+    Replay { schedules: &'a [Schedule], of_lane: &'a [ScheduleIdx] },
+}
+
+/// Lanes to integrate.
+#[derive(Debug, Clone, Copy)]
+pub struct Batch<'a> {
+    /// `[lane][value]`: the values that a step advances, at the start.
+    pub initial: &'a [f64],
+    /// `[lane][slot]`.
+    pub slots: &'a [f64],
+    pub timelines: &'a [Timeline],
+    /// A timeline for each lane.
+    pub of_lane: &'a [TimelineIdx],
+    pub control: Control<'a>,
+}
+
+impl Batch<'_> {
+    /// Number of lanes.
+    pub fn lane_count(&self) -> usize {
+        self.of_lane.len()
+    }
+}
+
+/// How a lane ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum LaneStatus {
+    /// It reached the end.
+    Ok,
+    /// The bound on attempted steps was reached.
+    TooManySteps,
+    /// The step size fell below what the time can resolve.
+    StepTooSmall,
+    /// A state became infinite or NaN, whatever the step size.
+    NotFinite,
+}
+
+impl fmt::Display for LaneStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Ok => "ok",
+            Self::TooManySteps => "too many steps",
+            Self::StepTooSmall => "step too small",
+            Self::NotFinite => "not finite",
+        })
+    }
+}
+
+/// What became of a lane.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct LaneReport {
+    pub status: LaneStatus,
+    /// Attempted steps, rejected ones included.
+    pub steps: u32,
+    /// Time reached.
+    pub t: f64,
+}
+
+/// The outcome of a batch.
+#[derive(Debug, Clone, PartialEq)]
+pub struct BatchResult {
+    /// For each lane from `offsets[lane]` on: `[output][value]`. Outputs that a failed lane did
+    /// not reach are NaN.
+    pub outputs: Vec<f64>,
+    /// Start of each lane's outputs, and the end of the last's.
+    pub offsets: Vec<usize>,
+    pub reports: Vec<LaneReport>,
+    /// Accepted steps of each lane; empty where the lanes replayed.
+    pub schedules: Vec<Schedule>,
+}
+
+/// Where each lane's outputs lie in one vector.
+pub(crate) fn output_offsets(batch: &Batch<'_>, width: usize) -> Vec<usize> {
+    let counts: Vec<usize> = batch.timelines.iter().map(Timeline::output_count).collect();
+    let mut offsets = Vec::with_capacity(batch.lane_count() + 1);
+    let mut end = 0;
+    offsets.push(end);
+    for timeline in batch.of_lane {
+        end += counts[timeline.position()] * width;
+        offsets.push(end);
+    }
+    offsets
+}
+
+/// Why an engine could not run a batch at all.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    #[error("no Vulkan adapter with 64-bit floats (SHADER_F64) was found{}; `--engine cpu` needs none", .searched.as_ref().map(|s| format!(" ({s})")).unwrap_or_default())]
+    NoAdapter { searched: Option<String> },
+    #[error("no adapter named like {name:?} has 64-bit floats; `gradsweep devices` lists them")]
+    NoSuchAdapter { name: String },
+    #[error("the adapter {adapter} gave no device: {reason}")]
+    NoDevice { adapter: String, reason: String },
+    #[error("the shader of a step program ({ops} operations) was refused: {reason}")]
+    Shader { ops: usize, reason: String },
+    #[error("the device failed while it ran a batch of {lanes} lanes: {reason}")]
+    Device { lanes: usize, reason: String },
+    #[error(
+        "a lane needs {needed} bytes in one buffer, the adapter allows {allowed}; use `--engine cpu`"
+    )]
+    TooLarge { needed: u64, allowed: u64 },
+}
+
+/// A step program made ready to run on one engine.
+pub trait Kernel: Send + Sync {
+    /// Integrates all lanes of a batch. The result does not depend on how the lanes are grouped.
+    fn run(&self, batch: &Batch<'_>) -> Result<BatchResult, EngineError>;
+}
+
+/// Something that integrates lanes.
+pub trait Engine: Send + Sync {
+    /// What reports call it, e.g. `cpu (2 threads)`.
+    fn describe(&self) -> String;
+
+    /// Number of lanes from which on a batch makes good use of the engine.
+    fn preferred_lanes(&self) -> usize;
+
+    /// Makes a step program ready to run.
+    fn prepare(&self, step: &StepProgram) -> Result<Box<dyn Kernel>, EngineError>;
+}

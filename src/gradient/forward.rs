@@ -1,0 +1,117 @@
+//! The gradient from forward tangents of the trajectories.
+//!
+//! For each row, dl/dθ = (∂l/∂y·∂y/∂x + ∂l/∂σ·∂σ/∂x)·S + the direct terms in slots and
+//! placeholders; sums are first taken by slot, then mapped through the simulation's table to the
+//! estimated parameters and their scales.
+
+use crate::graph::Input;
+use crate::index::{ObservableIdx, SimulationIdx, SlotIdx};
+use crate::model::{OdeProblem, SlotValue};
+use crate::objective::{Item, Objective};
+
+/// Tangents of one simulation at its outputs, along some directions.
+pub struct TangentBlock<'a> {
+    pub directions: &'a [SlotIdx],
+    /// `values(output)`: the states, then the tangents `[direction][state]`.
+    pub values: Box<dyn Fn(usize) -> &'a [f64] + 'a>,
+}
+
+/// Accumulates one point's gradient, simulation by simulation.
+pub struct ForwardGradient<'a> {
+    problem: &'a OdeProblem,
+    objective: &'a Objective<'a>,
+    /// Linear values of the estimated parameters.
+    linear: &'a [f64],
+    /// dl/dp, by estimated parameter, linear scale.
+    gradient_linear: Vec<f64>,
+}
+
+impl<'a> ForwardGradient<'a> {
+    /// A gradient of zero at a point with these linear parameter values.
+    pub fn new(problem: &'a OdeProblem, objective: &'a Objective<'a>, linear: &'a [f64]) -> Self {
+        let gradient_linear = vec![0.0; problem.parameters.len()];
+        Self { problem, objective, linear, gradient_linear }
+    }
+
+    /// Adds the rows of one simulation. `states(output)` are the point's own states.
+    pub fn add_simulation<'s>(
+        &mut self,
+        simulation: SimulationIdx,
+        slots: &'s [f64],
+        states: &dyn Fn(usize) -> &'s [f64],
+        tangents: &[TangentBlock<'_>],
+    ) {
+        let table = &self.problem.simulations[simulation.position()];
+        let n = self.problem.state_ids.len();
+        let mut by_slot = vec![0.0; self.problem.simulation_slot_count];
+        for (o, observable) in self.problem.observables.iter().enumerate() {
+            let index = ObservableIdx::from_position(o);
+            let items: Vec<Item<'_>> = table
+                .rows
+                .iter()
+                .filter(|r| self.problem.rows[r.position()].observable == index)
+                .map(|&row| Item {
+                    row,
+                    states: states(self.problem.rows[row.position()].output),
+                    slots,
+                    parameters: self.linear,
+                })
+                .collect();
+            let variables = self.objective.variables(index);
+            let by_parameter = &mut self.gradient_linear;
+            self.objective.predict_with_derivatives(index, &items, |i, prediction, dy, dsigma| {
+                let row = &self.problem.rows[items[i].row.position()];
+                let (l_y, l_sigma) =
+                    observable.noise_model.nllh_derivatives(row.measured, prediction);
+                for (k, variable) in variables.iter().enumerate() {
+                    let weight = product(l_y, dy[k]) + product(l_sigma, dsigma[k]);
+                    if weight == 0.0 {
+                        continue;
+                    }
+                    match *variable {
+                        Input::State(s) => {
+                            for block in tangents {
+                                let values = (block.values)(row.output);
+                                for (d, slot) in block.directions.iter().enumerate() {
+                                    by_slot[slot.position()] +=
+                                        weight * values[n * (1 + d) + s.position()];
+                                }
+                            }
+                        }
+                        Input::Slot(s) if s.position() < by_slot.len() => {
+                            by_slot[s.position()] += weight;
+                        }
+                        Input::Slot(s) => {
+                            let value = row.placeholders.iter().find(|(slot, _)| *slot == s);
+                            if let Some((_, SlotValue::Estimated(p))) = value {
+                                by_parameter[p.position()] += weight;
+                            }
+                        }
+                        _ => {}
+                    }
+                }
+            });
+        }
+        for (value, derivative) in table.slot_values.iter().zip(&by_slot) {
+            if let SlotValue::Estimated(p) = value {
+                self.gradient_linear[p.position()] += derivative;
+            }
+        }
+    }
+
+    /// The gradient on the parameter scale.
+    pub fn finish(self) -> Vec<f64> {
+        self.problem
+            .parameters
+            .iter()
+            .zip(self.linear)
+            .zip(self.gradient_linear)
+            .map(|((parameter, &p), derivative)| derivative * parameter.scale.derivative(p))
+            .collect()
+    }
+}
+
+/// a·b, where an exact zero (no dependence) wins over an infinite or undefined partner.
+fn product(a: f64, b: f64) -> f64 {
+    if b == 0.0 { 0.0 } else { a * b }
+}

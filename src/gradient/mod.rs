@@ -1,0 +1,5 @@
+//! Gradients of the objective on the parameter scale.
+
+mod forward;
+
+pub use forward::{ForwardGradient, TangentBlock};

@@ -1,0 +1,467 @@
+//! What the names of a model mean: at the start and along the way.
+//!
+//! A name's value *at the start* comes from a binding (parameter table or condition), else from
+//! the model: initial assignment, assignment rule, or the number in the file. *Along the way* it
+//! is a state, a formula (assignment rule), or the constant it was at the start. Values are made
+//! when they are first asked for, so the order of rules in the file does not matter.
+
+use super::ModelError;
+use super::lower::{Scope, lower};
+use crate::graph::{Graph, Input, NodeId};
+use crate::index::StateIdx;
+use crate::math::Expr;
+use crate::sbml::{self, RuleKind, Stoichiometry, Symbol};
+use std::collections::HashMap;
+
+/// A value that the problem gives to a name, in place of the model's own.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Binding {
+    /// In every simulation.
+    Always(NodeId),
+    /// Where `flag` is not 0; the model's own value elsewhere.
+    Where { flag: NodeId, value: NodeId },
+}
+
+/// Names of one model with the problem's bindings.
+pub(super) struct Environment<'a> {
+    model: &'a sbml::Model,
+    file: String,
+    bindings: HashMap<String, Binding>,
+    states: HashMap<String, StateIdx>,
+    state_ids: Vec<String>,
+    assignment_rules: HashMap<&'a str, &'a Expr>,
+    rate_rules: HashMap<&'a str, &'a Expr>,
+    initial_assignments: HashMap<&'a str, &'a Expr>,
+    local_values: HashMap<&'a str, Option<f64>>,
+    at_start: HashMap<String, NodeId>,
+    along: HashMap<String, NodeId>,
+    rates: HashMap<String, NodeId>,
+    /// Names being resolved, innermost last, with whether at the start.
+    open: Vec<(String, bool)>,
+}
+
+impl<'a> Environment<'a> {
+    pub(super) fn new(
+        model: &'a sbml::Model,
+        file: String,
+        bindings: HashMap<String, Binding>,
+    ) -> Result<Self, ModelError> {
+        let of_kind = |kind: RuleKind| {
+            model
+                .rules
+                .iter()
+                .filter(move |r| r.kind == kind)
+                .map(|r| (r.variable.as_str(), &r.math))
+                .collect::<HashMap<_, _>>()
+        };
+        let mut environment = Self {
+            model,
+            file,
+            bindings,
+            states: HashMap::new(),
+            state_ids: Vec::new(),
+            assignment_rules: of_kind(RuleKind::Assignment),
+            rate_rules: of_kind(RuleKind::Rate),
+            initial_assignments: model
+                .initial_assignments
+                .iter()
+                .map(|a| (a.symbol.as_str(), &a.math))
+                .collect(),
+            local_values: model
+                .reactions
+                .iter()
+                .filter_map(|r| r.kinetic_law.as_ref())
+                .flat_map(|law| &law.local_parameters)
+                .map(|p| (p.symbol.as_str(), p.value))
+                .collect(),
+            at_start: HashMap::new(),
+            along: HashMap::new(),
+            rates: HashMap::new(),
+            open: Vec::new(),
+        };
+        environment.refuse_what_is_not_supported()?;
+        environment.find_states();
+        Ok(environment)
+    }
+
+    /// Ids of the differential states, in order.
+    pub(super) fn state_ids(&self) -> &[String] {
+        &self.state_ids
+    }
+
+    /// Whether the model has an entity of this id.
+    pub(super) fn has(&self, id: &str) -> bool {
+        self.model.symbols.contains_key(id)
+    }
+
+    /// Whether an assignment rule gives the id's value.
+    pub(super) fn is_assigned(&self, id: &str) -> bool {
+        self.assignment_rules.contains_key(id)
+    }
+
+    fn refuse_what_is_not_supported(&self) -> Result<(), ModelError> {
+        let refuse = |place: &sbml::Place, what: String| {
+            Err(ModelError::Unsupported { place: place.to_string(), what })
+        };
+        if let Some(event) = self.model.events.first() {
+            let id = event.id.as_deref().unwrap_or("without an id");
+            return refuse(&event.place, format!("an event ({id})"));
+        }
+        for rule in &self.model.rules {
+            if let Some(Symbol::Compartment(_)) = self.model.symbols.get(&rule.variable) {
+                return refuse(
+                    &rule.place,
+                    format!("a compartment of varying size ({:?})", rule.variable),
+                );
+            }
+            if let Some(Symbol::SpeciesReference { .. }) = self.model.symbols.get(&rule.variable) {
+                return refuse(
+                    &rule.place,
+                    format!("a stoichiometry set by a rule ({:?})", rule.variable),
+                );
+            }
+        }
+        Ok(())
+    }
+
+    /// Species that reactions change and targets of rate rules, in the file's order.
+    fn find_states(&mut self) {
+        let mut changed: Vec<&str> = Vec::new();
+        for reaction in &self.model.reactions {
+            let references = reaction.reactants.iter().chain(&reaction.products);
+            changed.extend(references.map(|r| r.species.as_str()));
+        }
+        changed.sort_unstable();
+        let mut ids: Vec<&str> = Vec::new();
+        for species in &self.model.species {
+            let id = species.id.as_str();
+            let by_reactions = !species.boundary_condition
+                && !species.constant
+                && !self.assignment_rules.contains_key(id)
+                && changed.binary_search(&id).is_ok();
+            if by_reactions || self.rate_rules.contains_key(id) {
+                ids.push(id);
+            }
+        }
+        let parameters = self.model.parameters.iter().map(|p| p.id.as_str());
+        ids.extend(parameters.filter(|id| self.rate_rules.contains_key(id)));
+        self.state_ids = ids.iter().map(|id| (*id).to_owned()).collect();
+        self.states = self
+            .state_ids
+            .iter()
+            .enumerate()
+            .map(|(i, id)| (id.clone(), StateIdx::from_position(i)))
+            .collect();
+    }
+
+    /// Initial values of the states.
+    pub(super) fn initial_values(&mut self, graph: &mut Graph) -> Result<Vec<NodeId>, ModelError> {
+        let ids = self.state_ids.clone();
+        ids.iter().map(|id| self.value_at_start(graph, id)).collect()
+    }
+
+    /// Right-hand sides of the states.
+    pub(super) fn derivatives(&mut self, graph: &mut Graph) -> Result<Vec<NodeId>, ModelError> {
+        let ids = self.state_ids.clone();
+        ids.iter().map(|id| self.rate(graph, id)).collect()
+    }
+
+    /// The node of an expression, with `extra` names (placeholders) in front of all others.
+    pub(super) fn expression(
+        &mut self,
+        graph: &mut Graph,
+        expr: &Expr,
+        extra: &HashMap<String, NodeId>,
+        place: &str,
+    ) -> Result<NodeId, ModelError> {
+        lower(graph, expr, &mut Names { environment: self, is_start: false, extra, place })
+    }
+
+    fn at_place(&self, line: Option<u32>) -> String {
+        match line {
+            Some(line) => format!("{}:{line}", self.file),
+            None => self.file.clone(),
+        }
+    }
+
+    /// Marks a name as being resolved; a name that is met again inside itself is a cycle.
+    fn enter(&mut self, id: &str, is_start: bool) -> Result<(), ModelError> {
+        let met = |(name, start): &(String, bool)| name == id && *start == is_start;
+        if let Some(first) = self.open.iter().position(met) {
+            let mut cycle: Vec<&str> =
+                self.open[first..].iter().map(|(name, _)| name.as_str()).collect();
+            cycle.push(id);
+            return Err(ModelError::Cycle {
+                place: self.file.clone(),
+                id: id.to_owned(),
+                cycle: cycle.join(" -> "),
+            });
+        }
+        self.open.push((id.to_owned(), is_start));
+        Ok(())
+    }
+
+    fn lower_here(
+        &mut self,
+        graph: &mut Graph,
+        expr: &Expr,
+        is_start: bool,
+    ) -> Result<NodeId, ModelError> {
+        let place = self.file.clone();
+        let extra = HashMap::new();
+        lower(graph, expr, &mut Names { environment: self, is_start, extra: &extra, place: &place })
+    }
+
+    /// The value of a name at the start.
+    fn value_at_start(&mut self, graph: &mut Graph, id: &str) -> Result<NodeId, ModelError> {
+        if let Some(&node) = self.at_start.get(id) {
+            return Ok(node);
+        }
+        self.enter(id, true)?;
+        let node = match self.bindings.get(id).copied() {
+            Some(Binding::Always(value)) => value,
+            Some(Binding::Where { flag, value }) => {
+                let own = self.own_value_at_start(graph, id)?;
+                graph.select(flag, value, own)
+            }
+            None => self.own_value_at_start(graph, id)?,
+        };
+        self.open.pop();
+        self.at_start.insert(id.to_owned(), node);
+        Ok(node)
+    }
+
+    /// The model's own value of a name at the start.
+    fn own_value_at_start(&mut self, graph: &mut Graph, id: &str) -> Result<NodeId, ModelError> {
+        let formula = self.initial_assignments.get(id).or_else(|| self.assignment_rules.get(id));
+        if let Some(&expr) = formula {
+            return self.lower_here(graph, expr, true);
+        }
+        if let Some(&value) = self.local_values.get(id) {
+            return self.number(graph, id, value, None);
+        }
+        match self.model.symbols.get(id).copied() {
+            Some(Symbol::Compartment(i)) => {
+                let compartment = &self.model.compartments[i];
+                self.number(graph, id, compartment.size, Some(compartment.place.line))
+            }
+            Some(Symbol::Parameter(i)) => {
+                let parameter = &self.model.parameters[i];
+                self.number(graph, id, parameter.value, Some(parameter.place.line))
+            }
+            Some(Symbol::Species(i)) => self.species_at_start(graph, i),
+            Some(Symbol::Reaction(i)) => self.reaction_rate(graph, i, true),
+            Some(Symbol::SpeciesReference { reaction, side, index }) => {
+                let reaction = &self.model.reactions[reaction];
+                let reference = match side {
+                    sbml::Side::Reactant => &reaction.reactants[index],
+                    sbml::Side::Product => &reaction.products[index],
+                };
+                self.own_stoichiometry(graph, reference, true)
+            }
+            None => Err(ModelError::UnknownSymbol { place: self.file.clone(), id: id.to_owned() }),
+        }
+    }
+
+    fn number(
+        &self,
+        graph: &mut Graph,
+        id: &str,
+        value: Option<f64>,
+        line: Option<u32>,
+    ) -> Result<NodeId, ModelError> {
+        match value {
+            Some(value) => Ok(graph.constant(value)),
+            None => Err(ModelError::NoValue { place: self.at_place(line), id: id.to_owned() }),
+        }
+    }
+
+    /// The initial amount or concentration that the species element gives, as its id means it.
+    fn species_at_start(&mut self, graph: &mut Graph, i: usize) -> Result<NodeId, ModelError> {
+        let species = &self.model.species[i];
+        match (species.initial, species.has_only_substance_units) {
+            (sbml::InitialValue::Amount(amount), true) => Ok(graph.constant(amount)),
+            (sbml::InitialValue::Concentration(value), false) => Ok(graph.constant(value)),
+            (sbml::InitialValue::Amount(amount), false) => {
+                let size = self.value_at_start(graph, &species.compartment)?;
+                let amount = graph.constant(amount);
+                Ok(graph.div(amount, size))
+            }
+            (sbml::InitialValue::Concentration(value), true) => {
+                let size = self.value_at_start(graph, &species.compartment)?;
+                let value = graph.constant(value);
+                Ok(graph.mul(value, size))
+            }
+            (sbml::InitialValue::None, _) => Err(ModelError::NoValue {
+                place: species.place.to_string(),
+                id: species.id.clone(),
+            }),
+        }
+    }
+
+    /// The value of a name along the way.
+    fn value_along(&mut self, graph: &mut Graph, id: &str) -> Result<NodeId, ModelError> {
+        if let Some(&node) = self.along.get(id) {
+            return Ok(node);
+        }
+        self.enter(id, false)?;
+        let node = if let Some(&state) = self.states.get(id) {
+            graph.input(Input::State(state))
+        } else if let (Some(&expr), None) = (self.assignment_rules.get(id), self.bindings.get(id)) {
+            self.lower_here(graph, expr, false)?
+        } else if let Some(Symbol::Reaction(i)) = self.model.symbols.get(id).copied() {
+            self.reaction_rate(graph, i, false)?
+        } else {
+            self.value_at_start(graph, id)?
+        };
+        self.open.pop();
+        self.along.insert(id.to_owned(), node);
+        Ok(node)
+    }
+
+    fn reaction_rate(
+        &mut self,
+        graph: &mut Graph,
+        i: usize,
+        is_start: bool,
+    ) -> Result<NodeId, ModelError> {
+        let reaction = &self.model.reactions[i];
+        match &reaction.kinetic_law {
+            Some(law) => self.lower_here(graph, &law.math, is_start),
+            None => Err(ModelError::NoValue {
+                place: reaction.place.to_string(),
+                id: reaction.id.clone(),
+            }),
+        }
+    }
+
+    /// The rate of change of a name: of a state, or zero of what is constant.
+    fn rate(&mut self, graph: &mut Graph, id: &str) -> Result<NodeId, ModelError> {
+        if let Some(&node) = self.rates.get(id) {
+            return Ok(node);
+        }
+        let node = if let Some(&expr) = self.rate_rules.get(id) {
+            self.lower_here(graph, expr, false)?
+        } else if self.states.contains_key(id) {
+            self.reaction_balance(graph, id)?
+        } else if self.is_assigned(id) {
+            return Err(ModelError::Unsupported {
+                place: self.file.clone(),
+                what: format!("rateOf of {id:?}, which an assignment rule gives"),
+            });
+        } else {
+            graph.constant(0.0)
+        };
+        self.rates.insert(id.to_owned(), node);
+        Ok(node)
+    }
+
+    /// What all reactions together do to a species, in the units of its id (SBML L3V2 section
+    /// 4.11.6): amount per time, over the compartment's size where the id is a concentration.
+    fn reaction_balance(&mut self, graph: &mut Graph, id: &str) -> Result<NodeId, ModelError> {
+        let mut total = graph.constant(0.0);
+        for i in 0..self.model.reactions.len() {
+            let reaction = &self.model.reactions[i];
+            let mut net = graph.constant(0.0);
+            let sides = [(&reaction.reactants, false), (&reaction.products, true)];
+            for (references, is_product) in sides {
+                for reference in references.iter().filter(|r| r.species == id) {
+                    let amount = self.stoichiometry(graph, reference)?;
+                    net = if is_product { graph.add(net, amount) } else { graph.sub(net, amount) };
+                }
+            }
+            // A reaction without a kinetic law has no defined rate: SBML leaves it out.
+            if graph.constant_value(net) != Some(0.0) && reaction.kinetic_law.is_some() {
+                let rate = self.value_along(graph, &reaction.id)?;
+                let term = graph.mul(net, rate);
+                total = graph.add(total, term);
+            }
+        }
+        let Some(Symbol::Species(i)) = self.model.symbols.get(id).copied() else {
+            return Ok(total);
+        };
+        let species = &self.model.species[i];
+        let factor = species.conversion_factor.as_ref().or(self.model.conversion_factor.as_ref());
+        if let Some(factor) = factor {
+            let factor = self.value_along(graph, factor)?;
+            total = graph.mul(total, factor);
+        }
+        if species.has_only_substance_units {
+            return Ok(total);
+        }
+        let size = self.value_along(graph, &species.compartment)?;
+        Ok(graph.div(total, size))
+    }
+
+    fn stoichiometry(
+        &mut self,
+        graph: &mut Graph,
+        reference: &'a sbml::SpeciesReference,
+    ) -> Result<NodeId, ModelError> {
+        match &reference.id {
+            Some(id) => self.value_along(graph, id),
+            None => self.own_stoichiometry(graph, reference, false),
+        }
+    }
+
+    fn own_stoichiometry(
+        &mut self,
+        graph: &mut Graph,
+        reference: &'a sbml::SpeciesReference,
+        is_start: bool,
+    ) -> Result<NodeId, ModelError> {
+        match &reference.stoichiometry {
+            Stoichiometry::Number(value) => Ok(graph.constant(*value)),
+            Stoichiometry::Math(expr) => self.lower_here(graph, expr, is_start),
+            Stoichiometry::Missing => Err(ModelError::NoValue {
+                place: reference.place.to_string(),
+                id: format!("stoichiometry of {}", reference.species),
+            }),
+        }
+    }
+}
+
+/// The environment's names as a scope, at the start or along the way.
+struct Names<'e, 'a> {
+    environment: &'e mut Environment<'a>,
+    is_start: bool,
+    extra: &'e HashMap<String, NodeId>,
+    place: &'e str,
+}
+
+impl Scope for Names<'_, '_> {
+    fn symbol(&mut self, graph: &mut Graph, id: &str) -> Result<NodeId, ModelError> {
+        if let Some(&node) = self.extra.get(id) {
+            return Ok(node);
+        }
+        let known = self.environment.has(id)
+            || self.environment.bindings.contains_key(id)
+            || self.environment.local_values.contains_key(id);
+        if !known {
+            return Err(ModelError::UnknownSymbol { place: self.place(), id: id.to_owned() });
+        }
+        if self.is_start {
+            self.environment.value_at_start(graph, id)
+        } else {
+            self.environment.value_along(graph, id)
+        }
+    }
+
+    fn rate_of(&mut self, graph: &mut Graph, id: &str) -> Result<NodeId, ModelError> {
+        if self.is_start {
+            return Err(ModelError::Unsupported {
+                place: self.place(),
+                what: "rateOf in an initial value".to_owned(),
+            });
+        }
+        self.environment.rate(graph, id)
+    }
+
+    fn time(&mut self, graph: &mut Graph) -> NodeId {
+        if self.is_start { graph.constant(0.0) } else { graph.input(Input::Time) }
+    }
+
+    fn place(&self) -> String {
+        self.place.to_owned()
+    }
+}

@@ -1,0 +1,32 @@
+//! What can be wrong with a problem as a whole.
+
+use std::path::PathBuf;
+
+/// Why a problem could not be turned into an ODE problem.
+#[derive(Debug, thiserror::Error)]
+pub enum ModelError {
+    #[error(transparent)]
+    Petab(#[from] crate::petab::PetabError),
+    #[error(transparent)]
+    Sbml(#[from] crate::sbml::SbmlError),
+    #[error(
+        "{place}: {id:?} is neither an entity of the model nor in the parameter table nor a placeholder"
+    )]
+    UnknownSymbol { place: String, id: String },
+    #[error("{place}: {id:?} is defined by itself: {cycle}")]
+    Cycle { place: String, id: String, cycle: String },
+    #[error(
+        "{place}: {id:?} has no value: give it one in the model, in a condition or in the parameter table"
+    )]
+    NoValue { place: String, id: String },
+    #[error("{place}: {what} is not supported yet")]
+    Unsupported { place: String, what: String },
+    #[error("{place}: {function} takes {expected}, not {found} arguments")]
+    Arity { place: String, function: String, expected: &'static str, found: usize },
+    #[error("{place}: condition {condition:?} sets {id:?}, which {reason}")]
+    ConditionTarget { place: String, condition: String, id: String, reason: &'static str },
+    #[error("{}: the model has no differential state: nothing to integrate", .file.display())]
+    NoStates { file: PathBuf },
+    #[error("{}: no parameter is estimated: there is no gradient to check", .file.display())]
+    NothingEstimated { file: PathBuf },
+}

@@ -1,0 +1,127 @@
+//! From a PEtab problem and its SBML model to equations, conditions and measurement rows.
+//!
+//! [`load`] makes an [`OdeProblem`]: expressions over states, time and *slots*, and for every
+//! simulation a table that maps each slot to a number or to an estimated parameter. One set of
+//! programs serves all conditions; conditions differ in data.
+
+mod build;
+mod environment;
+mod error;
+mod lower;
+mod rows;
+mod scale;
+mod switches;
+mod timeline;
+
+pub use build::load;
+pub use error::ModelError;
+pub use switches::Switch;
+
+use crate::engine::Timeline;
+use crate::graph::NodeId;
+use crate::index::{ObservableIdx, ParameterIdx, RowIdx, SimulationIdx, SlotIdx};
+use crate::objective::NoiseModel;
+use crate::petab::ParameterScale;
+use crate::rosenbrock::RightHandSide;
+
+/// A coordinate of a point.
+#[derive(Debug, Clone, PartialEq)]
+pub struct EstimatedParameter {
+    pub id: String,
+    pub scale: ParameterScale,
+    /// Bounds on the parameter scale; infinite where the table gives none.
+    pub lower_scaled: f64,
+    pub upper_scaled: f64,
+    /// Nominal value on the parameter scale.
+    pub nominal_scaled: Option<f64>,
+}
+
+/// Where a slot's value comes from.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum SlotValue {
+    Number(f64),
+    /// The linear value of an estimated parameter.
+    Estimated(ParameterIdx),
+}
+
+/// An observable and its noise, over states, time and slots.
+#[derive(Debug, Clone)]
+pub struct Observable {
+    pub id: String,
+    pub formula: NodeId,
+    pub noise: NodeId,
+    pub noise_model: NoiseModel,
+}
+
+/// One distinct (pre-equilibration, condition) pair.
+#[derive(Debug, Clone)]
+pub struct Simulation {
+    /// The id of its condition.
+    pub id: String,
+    /// Values of the slots that all rows of the simulation share.
+    pub slot_values: Vec<SlotValue>,
+    pub timeline: Timeline,
+    /// Times of all outputs, ascending; the first may be the start.
+    pub output_times: Vec<f64>,
+    /// Whether the first output is the initial state, which no step reaches.
+    pub starts_with_output: bool,
+    pub rows: Vec<RowIdx>,
+}
+
+/// A measurement.
+#[derive(Debug, Clone)]
+pub struct Row {
+    pub observable: ObservableIdx,
+    pub simulation: SimulationIdx,
+    /// Which output of the simulation it compares with.
+    pub output: usize,
+    pub measured: f64,
+    /// Values of the observable's placeholders.
+    pub placeholders: Vec<(SlotIdx, SlotValue)>,
+    /// The row of the problem's measurement table, for writing the simulation table.
+    pub measurement: usize,
+}
+
+/// An ODE with its simulations and measurements.
+#[derive(Debug)]
+pub struct OdeProblem {
+    pub name: String,
+    pub parameters: Vec<EstimatedParameter>,
+    /// The right-hand side; its graph also holds the nodes of everything below.
+    pub rhs: RightHandSide,
+    pub state_ids: Vec<String>,
+    /// Initial values of the states, over slots.
+    pub initial: Vec<NodeId>,
+    /// Names of all slots: first those of simulations, then placeholders.
+    pub slot_ids: Vec<String>,
+    /// Number of slots that simulations give.
+    pub simulation_slot_count: usize,
+    pub switches: Vec<Switch>,
+    pub observables: Vec<Observable>,
+    pub simulations: Vec<Simulation>,
+    pub rows: Vec<Row>,
+    /// What a report must say about approximations.
+    pub notes: Vec<String>,
+    /// The problem as read.
+    pub petab: crate::petab::Problem,
+}
+
+impl OdeProblem {
+    /// Slots of the right-hand side or initial values that an estimated parameter sets somewhere:
+    /// the directions of tangents.
+    pub fn dynamic_directions(&self) -> Vec<SlotIdx> {
+        let is_estimated = |slot: &&SlotIdx| {
+            self.simulations.iter().any(|simulation| {
+                matches!(simulation.slot_values[slot.position()], SlotValue::Estimated(_))
+            })
+        };
+        self.rhs.slots.iter().filter(is_estimated).copied().collect()
+    }
+
+    /// Whether moving the parameter changes the trajectory of the simulation.
+    pub fn is_dynamic(&self, parameter: ParameterIdx, simulation: SimulationIdx) -> bool {
+        let values = &self.simulations[simulation.position()].slot_values;
+        let moved = SlotValue::Estimated(parameter);
+        self.rhs.slots.iter().any(|slot| values[slot.position()] == moved)
+    }
+}

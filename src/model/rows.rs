@@ -1,0 +1,173 @@
+//! Measurement rows, and what their cells and the conditions' cells refer to.
+
+use super::build::constant_value;
+use super::{ModelError, Observable, Row, SlotValue};
+use crate::index::{ObservableIdx, ParameterIdx, RowIdx, SimulationIdx, SlotIdx};
+use crate::math::Expr;
+use crate::petab::{self, ExperimentIdx, ModelProblem, Override};
+use crate::sbml;
+use std::collections::HashMap;
+
+/// Which simulation and which output each measurement belongs to.
+pub(super) struct RowTable {
+    /// The experiment of each simulation.
+    experiments: Vec<ExperimentIdx>,
+    output_times: Vec<Vec<f64>>,
+    rows_of: Vec<Vec<RowIdx>>,
+    simulation_of: Vec<SimulationIdx>,
+}
+
+impl RowTable {
+    pub(super) fn new(part: &ModelProblem) -> Result<Self, ModelError> {
+        let mut index: HashMap<usize, SimulationIdx> = HashMap::new();
+        let mut table = Self {
+            experiments: Vec::new(),
+            output_times: Vec::new(),
+            rows_of: Vec::new(),
+            simulation_of: Vec::with_capacity(part.measurements.len()),
+        };
+        for (i, measurement) in part.measurements.iter().enumerate() {
+            let unsupported = |what: String| {
+                Err(ModelError::Unsupported { place: measurement.place.to_string(), what })
+            };
+            if !measurement.time.is_finite() {
+                return unsupported("a measurement of the steady state (time inf)".to_owned());
+            }
+            let experiment = &part.experiments[measurement.experiment.0];
+            match experiment.periods.as_slice() {
+                [] => {}
+                [period] if period.time == 0.0 => {}
+                [period] if period.time.is_finite() => {
+                    return unsupported(format!("a start at time {}", period.time));
+                }
+                [first, ..] if first.time == f64::NEG_INFINITY => {
+                    return unsupported("pre-equilibration".to_owned());
+                }
+                _ => return unsupported(format!("several periods ({:?})", experiment.id)),
+            }
+            let simulation = *index.entry(measurement.experiment.0).or_insert_with(|| {
+                table.experiments.push(measurement.experiment);
+                table.output_times.push(Vec::new());
+                table.rows_of.push(Vec::new());
+                SimulationIdx::from_position(table.experiments.len() - 1)
+            });
+            table.output_times[simulation.position()].push(measurement.time);
+            table.rows_of[simulation.position()].push(RowIdx::from_position(i));
+            table.simulation_of.push(simulation);
+        }
+        for times in &mut table.output_times {
+            times.sort_unstable_by(f64::total_cmp);
+            times.dedup();
+        }
+        Ok(table)
+    }
+
+    pub(super) fn experiments(&self) -> &[ExperimentIdx] {
+        &self.experiments
+    }
+
+    pub(super) fn output_times(&self, simulation: SimulationIdx) -> &[f64] {
+        &self.output_times[simulation.position()]
+    }
+
+    pub(super) fn of_simulation(&self, simulation: SimulationIdx) -> &[RowIdx] {
+        &self.rows_of[simulation.position()]
+    }
+
+    /// All rows, in the order of the measurement table.
+    pub(super) fn rows(
+        &self,
+        part: &ModelProblem,
+        observables: &[Observable],
+        placeholders: &[Vec<SlotIdx>],
+        overrides: &Overrides<'_>,
+    ) -> Result<Vec<Row>, ModelError> {
+        let mut list = Vec::with_capacity(part.measurements.len());
+        for (i, measurement) in part.measurements.iter().enumerate() {
+            let simulation = self.simulation_of[i];
+            let times = &self.output_times[simulation.position()];
+            let observable = ObservableIdx::from_position(measurement.observable.0);
+            debug_assert!(observable.position() < observables.len());
+            let cells =
+                measurement.observable_parameters.iter().chain(&measurement.noise_parameters);
+            let mut values = Vec::new();
+            for (&slot, cell) in placeholders[observable.position()].iter().zip(cells) {
+                let value = match cell {
+                    Override::Number(number) => SlotValue::Number(*number),
+                    Override::Parameter(id) => {
+                        overrides.named(id, &measurement.place.to_string())?
+                    }
+                };
+                values.push((slot, value));
+            }
+            list.push(Row {
+                observable,
+                simulation,
+                output: times.partition_point(|t| *t < measurement.time),
+                measured: measurement.value,
+                placeholders: values,
+                measurement: i,
+            });
+        }
+        Ok(list)
+    }
+}
+
+/// What a cell of a condition or an override may name.
+pub(super) struct Overrides<'a> {
+    values: HashMap<&'a str, SlotValue>,
+}
+
+impl<'a> Overrides<'a> {
+    /// Names of the parameter table, and constants of the model that only a number defines.
+    pub(super) fn new(table: &'a [petab::Parameter], model: &'a sbml::Model) -> Self {
+        let mut values = HashMap::new();
+        let is_defined_otherwise = |id: &str| {
+            model.initial_assignments.iter().any(|a| a.symbol == id)
+                || model.rules.iter().any(|r| r.variable == id)
+        };
+        for parameter in &model.parameters {
+            if let Some(value) = parameter.value
+                && !is_defined_otherwise(&parameter.id)
+            {
+                values.insert(parameter.id.as_str(), SlotValue::Number(value));
+            }
+        }
+        let mut next = 0;
+        for parameter in table {
+            let value = if parameter.estimated {
+                next += 1;
+                SlotValue::Estimated(ParameterIdx::from_position(next - 1))
+            } else {
+                SlotValue::Number(parameter.nominal.unwrap_or(f64::NAN))
+            };
+            values.insert(parameter.id.as_str(), value);
+        }
+        Self { values }
+    }
+
+    /// The value that an id stands for.
+    pub(super) fn named(&self, id: &str, place: &str) -> Result<SlotValue, ModelError> {
+        self.values
+            .get(id)
+            .copied()
+            .ok_or_else(|| ModelError::UnknownSymbol { place: place.to_owned(), id: id.to_owned() })
+    }
+
+    /// The value of a condition's cell.
+    pub(super) fn value(&self, expr: &Expr, place: &str) -> Result<SlotValue, ModelError> {
+        if let Expr::Symbol(id) = expr {
+            return self.named(id, place);
+        }
+        let lookup = |id: &str| match self.values.get(id) {
+            Some(SlotValue::Number(number)) => Some(*number),
+            _ => None,
+        };
+        constant_value(expr, &lookup).map(SlotValue::Number).ok_or_else(|| {
+            ModelError::Unsupported {
+                place: place.to_owned(),
+                what: "a formula of estimated parameters in a condition".to_owned(),
+            }
+        })
+    }
+}

@@ -1,0 +1,7 @@
+//! From simulated states to measurement rows and the negative log-likelihood.
+
+mod noise;
+mod observe;
+
+pub use noise::{NoiseModel, Prediction};
+pub use observe::{Item, Objective};

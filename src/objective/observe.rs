@@ -1,0 +1,186 @@
+//! Observables and noise parameters at the outputs of trajectories, and their derivatives.
+
+use super::Prediction;
+use crate::engine::cpu::interpreter::{self, BLOCK, Vector};
+use crate::graph::{Graph, Input, NodeId, Substitution, differentiate};
+use crate::index::{ObservableIdx, ParameterIdx, RowIdx};
+use crate::model::{OdeProblem, SlotValue};
+use crate::program::Program;
+use crate::program::fuse::fuse;
+use crate::program::registers::RegisterProgram;
+
+/// A measurement row to evaluate on a trajectory.
+#[derive(Debug, Clone, Copy)]
+pub struct Item<'a> {
+    pub row: RowIdx,
+    /// The states at the row's output (tangents behind them are not read).
+    pub states: &'a [f64],
+    /// Values of the simulation's slots.
+    pub slots: &'a [f64],
+    /// Linear values of the estimated parameters, for placeholders.
+    pub parameters: &'a [f64],
+}
+
+/// The observation programs of a problem.
+pub struct Objective<'p> {
+    problem: &'p OdeProblem,
+    observables: Vec<Compiled>,
+}
+
+/// One observable's programs. Both read `inputs` and return y and sigma first; the second also
+/// returns the derivatives of y, then those of sigma, with respect to the inputs of `variables`.
+struct Compiled {
+    inputs: Vec<Input>,
+    /// States and slots among the inputs.
+    variables: Vec<Input>,
+    value: RegisterProgram,
+    derivatives: RegisterProgram,
+}
+
+impl<'p> Objective<'p> {
+    /// Compiles the observables of a problem.
+    pub fn new(problem: &'p OdeProblem) -> Self {
+        let observables = problem
+            .observables
+            .iter()
+            .map(|o| Compiled::new(&problem.rhs.graph, [o.formula, o.noise]))
+            .collect();
+        Self { problem, observables }
+    }
+
+    /// States and slots that the observable's formula or noise depends on.
+    pub fn variables(&self, observable: ObservableIdx) -> &[Input] {
+        &self.observables[observable.position()].variables
+    }
+
+    /// Whether moving the parameter can change the row's prediction other than through the states.
+    pub fn is_direct(&self, parameter: ParameterIdx, row: RowIdx) -> bool {
+        let row = &self.problem.rows[row.position()];
+        let simulation = &self.problem.simulations[row.simulation.position()];
+        let moved = SlotValue::Estimated(parameter);
+        row.placeholders.iter().any(|(_, value)| *value == moved)
+            || self.variables(row.observable).iter().any(|variable| match variable {
+                Input::Slot(s) => simulation.slot_values.get(s.position()) == Some(&moved),
+                _ => false,
+            })
+    }
+
+    /// Whether the row's prediction depends on the states at all.
+    pub fn sees_states(&self, row: RowIdx) -> bool {
+        let row = &self.problem.rows[row.position()];
+        self.variables(row.observable).iter().any(|v| matches!(v, Input::State(_)))
+    }
+
+    /// Predictions of rows that all belong to one observable, in order.
+    pub fn predict(
+        &self,
+        observable: ObservableIdx,
+        items: &[Item<'_>],
+        out: &mut Vec<Prediction>,
+    ) {
+        let compiled = &self.observables[observable.position()];
+        let mut registers = interpreter::new_registers(&compiled.value);
+        let [y, sigma] = [0, 1].map(|i| compiled.value.outputs[i] as usize);
+        for block in items.chunks(BLOCK) {
+            self.load(compiled, block, &mut registers);
+            interpreter::run(&compiled.value, &mut registers);
+            out.extend(
+                (0..block.len())
+                    .map(|w| Prediction { y: registers[y][w], sigma: registers[sigma][w] }),
+            );
+        }
+    }
+
+    /// Predictions and their derivatives: `each(item, prediction, dy, dsigma)` gets the
+    /// derivatives with respect to [`variables`](Self::variables), in order.
+    pub fn predict_with_derivatives(
+        &self,
+        observable: ObservableIdx,
+        items: &[Item<'_>],
+        mut each: impl FnMut(usize, Prediction, &[f64], &[f64]),
+    ) {
+        let compiled = &self.observables[observable.position()];
+        let mut registers = interpreter::new_registers(&compiled.derivatives);
+        let outputs = &compiled.derivatives.outputs;
+        let count = compiled.variables.len();
+        let mut values = vec![0.0; outputs.len()];
+        for (b, block) in items.chunks(BLOCK).enumerate() {
+            self.load(compiled, block, &mut registers);
+            interpreter::run(&compiled.derivatives, &mut registers);
+            for w in 0..block.len() {
+                for (value, &register) in values.iter_mut().zip(outputs) {
+                    *value = registers[register as usize][w];
+                }
+                let prediction = Prediction { y: values[0], sigma: values[1] };
+                each(b * BLOCK + w, prediction, &values[2..2 + count], &values[2 + count..]);
+            }
+        }
+    }
+
+    fn load(&self, compiled: &Compiled, block: &[Item<'_>], registers: &mut [Vector]) {
+        for (w, item) in block.iter().enumerate() {
+            let row = &self.problem.rows[item.row.position()];
+            for (register, input) in registers.iter_mut().zip(&compiled.inputs) {
+                register[w] = match *input {
+                    Input::State(s) => item.states[s.position()],
+                    Input::Time => {
+                        let simulation = &self.problem.simulations[row.simulation.position()];
+                        simulation.output_times[row.output]
+                    }
+                    Input::Slot(s) => match item.slots.get(s.position()) {
+                        Some(value) => *value,
+                        None => placeholder(row, s, item.parameters),
+                    },
+                    _ => f64::NAN,
+                };
+            }
+        }
+    }
+}
+
+fn placeholder(row: &crate::model::Row, slot: crate::index::SlotIdx, parameters: &[f64]) -> f64 {
+    row.placeholders.iter().find(|(s, _)| *s == slot).map_or(f64::NAN, |(_, value)| match *value {
+        SlotValue::Number(number) => number,
+        SlotValue::Estimated(parameter) => parameters[parameter.position()],
+    })
+}
+
+impl Compiled {
+    fn new(source: &Graph, roots: [NodeId; 2]) -> Self {
+        // A small graph of its own: the problem's may be large.
+        let mut graph = Graph::new();
+        let mut copy =
+            Substitution::new(Some(source), |graph: &mut Graph, input| graph.input(input));
+        let roots = roots.map(|root| copy.apply(&mut graph, root));
+        let inputs = graph.inputs_of(&roots);
+        let variables: Vec<Input> = inputs
+            .iter()
+            .copied()
+            .filter(|i| matches!(i, Input::State(_) | Input::Slot(_)))
+            .collect();
+        let fused = fuse(&mut graph, &roots);
+        let value = Program::new(&graph, inputs.clone(), &fused);
+        let tangents = differentiate(&mut graph, &fused, |graph, input| {
+            match variables.iter().position(|v| *v == input) {
+                Some(k) => vec![(k as u32, graph.constant(1.0))],
+                None => Vec::new(),
+            }
+        });
+        let zero = graph.constant(0.0);
+        let mut outputs = fused;
+        for tangent in &tangents {
+            let mut dense = vec![zero; variables.len()];
+            for &(k, node) in tangent {
+                dense[k as usize] = node;
+            }
+            outputs.extend(dense);
+        }
+        let derivatives = Program::new(&graph, inputs.clone(), &outputs);
+        Self {
+            inputs,
+            variables,
+            value: RegisterProgram::new(&value),
+            derivatives: RegisterProgram::new(&derivatives),
+        }
+    }
+}

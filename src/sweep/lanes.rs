@@ -1,0 +1,162 @@
+//! Points and simulations as lanes: slot values, initial states, first step sizes.
+
+use crate::engine::cpu::interpreter::{self, BLOCK, Vector};
+use crate::graph::{Graph, Input, NodeId};
+use crate::index::{DirectionIdx, SimulationIdx, SlotIdx, StateIdx, SwitchIdx};
+use crate::model::{OdeProblem, SlotValue};
+use crate::program::Program;
+use crate::program::forward::tangents;
+use crate::program::fuse::fuse;
+use crate::program::registers::RegisterProgram;
+
+/// Programs that prepare lanes.
+pub struct LanePreparation<'p> {
+    problem: &'p OdeProblem,
+    initial: RegisterProgram,
+    rhs: RegisterProgram,
+    rhs_inputs: Vec<Input>,
+}
+
+/// A program for initial values with their tangents along some directions.
+pub struct InitialTangents {
+    program: RegisterProgram,
+    width: usize,
+}
+
+impl<'p> LanePreparation<'p> {
+    /// Compiles the initial values and the right-hand side of a problem.
+    pub fn new(problem: &'p OdeProblem) -> Self {
+        let mut graph = problem.rhs.graph.clone();
+        let fused = fuse(&mut graph, &problem.initial);
+        let initial = Program::new(&graph, slot_inputs(problem), &fused);
+        let mut rhs_inputs: Vec<Input> = (0..problem.state_ids.len())
+            .map(|i| Input::State(StateIdx::from_position(i)))
+            .collect();
+        rhs_inputs.extend(slot_inputs(problem));
+        rhs_inputs.extend(
+            (0..problem.switches.len()).map(|i| Input::Switch(SwitchIdx::from_position(i))),
+        );
+        rhs_inputs.push(Input::Time);
+        let rhs = Program::new(&graph, rhs_inputs.clone(), &problem.rhs.derivatives);
+        Self {
+            problem,
+            initial: RegisterProgram::new(&initial),
+            rhs: RegisterProgram::new(&rhs),
+            rhs_inputs,
+        }
+    }
+
+    /// Values of the simulation's slots where the estimated parameters have these linear values.
+    pub fn slots(&self, simulation: SimulationIdx, parameters: &[f64]) -> Vec<f64> {
+        let values = &self.problem.simulations[simulation.position()].slot_values;
+        values
+            .iter()
+            .map(|value| match *value {
+                SlotValue::Number(number) => number,
+                SlotValue::Estimated(parameter) => parameters[parameter.position()],
+            })
+            .collect()
+    }
+
+    /// Those of the slots that lanes carry, appended to `target`.
+    pub fn push_dynamic_slots(&self, slots: &[f64], target: &mut Vec<f64>) {
+        target.extend(self.problem.rhs.slots.iter().map(|s| slots[s.position()]));
+    }
+
+    /// Initial states, `[lane][state]`, of lanes with these carried slots, `[lane][slot]`.
+    pub fn initial_states(&self, lanes: usize, slots: &[f64]) -> Vec<f64> {
+        run_rows(&self.initial, lanes, slots)
+    }
+
+    /// Initial states and tangents, `[lane][value]`.
+    pub fn initial_with_tangents(
+        &self,
+        program: &InitialTangents,
+        lanes: usize,
+        slots: &[f64],
+    ) -> Vec<f64> {
+        debug_assert_eq!(program.program.outputs.len(), program.width);
+        run_rows(&program.program, lanes, slots)
+    }
+
+    /// The program for initial values and tangents along `directions`.
+    pub fn compile_tangents(&self, directions: &[SlotIdx]) -> InitialTangents {
+        let mut graph: Graph = self.problem.rhs.graph.clone();
+        let mut roots: Vec<NodeId> = fuse(&mut graph, &self.problem.initial);
+        let dense = tangents(&mut graph, &roots, directions);
+        roots.extend(dense.into_iter().flatten());
+        let inputs = slot_inputs(self.problem);
+        debug_assert!(DirectionIdx::from_position(directions.len()).position() < usize::MAX);
+        let width = roots.len();
+        InitialTangents {
+            program: RegisterProgram::new(&Program::new(&graph, inputs, &roots)),
+            width,
+        }
+    }
+
+    /// A first step size for each lane: a hundredth of the time in which the states would change
+    /// by themselves (Hairer, Nørsett & Wanner I, section II.4, steps a and b of the algorithm).
+    pub fn first_steps(
+        &self,
+        simulations: &[SimulationIdx],
+        initial: &[f64],
+        slots: &[f64],
+        rtol: f64,
+        atol: f64,
+    ) -> Vec<f64> {
+        let n = self.problem.state_ids.len();
+        let carried = self.problem.rhs.slots.len();
+        let lanes = simulations.len();
+        let mut inputs = Vec::with_capacity(lanes * self.rhs_inputs.len());
+        for (lane, simulation) in simulations.iter().enumerate() {
+            let timeline = &self.problem.simulations[simulation.position()].timeline;
+            inputs.extend_from_slice(&initial[lane * n..][..n]);
+            inputs.extend_from_slice(&slots[lane * carried..][..carried]);
+            match timeline.segments.first() {
+                Some(segment) => inputs.extend_from_slice(&segment.switches),
+                None => inputs.extend(std::iter::repeat_n(0.0, self.problem.switches.len())),
+            }
+            inputs.push(timeline.t_start);
+        }
+        let rates = run_rows(&self.rhs, lanes, &inputs);
+        (0..lanes)
+            .map(|lane| {
+                let (mut size, mut speed) = (0.0, 0.0);
+                for i in 0..n {
+                    let x = initial[lane * n + i];
+                    let scale = atol + rtol * x.abs();
+                    size += (x / scale).powi(2);
+                    speed += (rates[lane * n + i] / scale).powi(2);
+                }
+                let first = 0.01 * (size / speed).sqrt();
+                // Nothing moves at the start: any small step will do, control takes over.
+                if first.is_finite() && first > 0.0 { first } else { 1e-6 }
+            })
+            .collect()
+    }
+}
+
+fn slot_inputs(problem: &OdeProblem) -> Vec<Input> {
+    problem.rhs.slots.iter().map(|&s| Input::Slot(s)).collect()
+}
+
+/// Runs a program for each row of inputs: `[row][input]` to `[row][output]`.
+fn run_rows(program: &RegisterProgram, rows: usize, inputs: &[f64]) -> Vec<f64> {
+    let mut registers: Vec<Vector> = interpreter::new_registers(program);
+    let mut results = Vec::with_capacity(rows * program.outputs.len());
+    let width = program.input_count;
+    for first in (0..rows).step_by(BLOCK) {
+        let count = BLOCK.min(rows - first);
+        for w in 0..count {
+            let row = &inputs[(first + w) * width..][..width];
+            for (register, value) in registers.iter_mut().zip(row) {
+                register[w] = *value;
+            }
+        }
+        interpreter::run(program, &mut registers);
+        for w in 0..count {
+            results.extend(program.outputs.iter().map(|&r| registers[r as usize][w]));
+        }
+    }
+    results
+}

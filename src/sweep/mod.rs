@@ -1,0 +1,14 @@
+//! Points × probes × simulations as lanes, in batches through an engine.
+//!
+//! A *probe* is a point with one coordinate moved. [`Evaluator`] integrates points, then their
+//! probes and tangents along the points' schedules, and scores the outputs. What a moved
+//! parameter cannot change is taken from the point itself: the trajectory of a simulation that it
+//! does not reach, the rows that do not depend on it.
+
+mod evaluator;
+mod lanes;
+mod score;
+
+pub use evaluator::{EvaluatedChunk, Evaluator, Settings, StepMode};
+pub use lanes::{InitialTangents, LanePreparation};
+pub use score::{Failure, PointResult, ProbePair};

@@ -1,0 +1,426 @@
+//! Objectives, gradients and differences of integrated points.
+
+use super::evaluator::{Move, Run, TangentKernel};
+use crate::engine::{LaneReport, LaneStatus};
+use crate::gradient::{ForwardGradient, TangentBlock};
+use crate::index::{ObservableIdx, ParameterIdx, RowIdx, SimulationIdx};
+use crate::model::OdeProblem;
+use crate::objective::{Item, Objective, Prediction};
+use rayon::prelude::*;
+use std::fmt;
+
+/// Why there is no value.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Failure {
+    /// A simulation did not reach its end.
+    Lane { simulation: SimulationIdx, report: LaneReport },
+    /// The simulations ended but a row's likelihood is infinite or undefined.
+    NotFinite { row: RowIdx },
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Lane { report, .. } => {
+                write!(f, "{} at t = {} after {} steps", report.status, report.t, report.steps)
+            }
+            Self::NotFinite { row } => {
+                write!(f, "likelihood not finite in measurement {}", row.position() + 1)
+            }
+        }
+    }
+}
+
+/// Values at a point moved up and down along one parameter.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ProbePair {
+    pub parameter: ParameterIdx,
+    /// Step on the parameter scale.
+    pub eps: f64,
+    /// Objectives at x + eps and x − eps.
+    pub plus: Result<f64, Failure>,
+    pub minus: Result<f64, Failure>,
+    /// Paired differences over the steps really taken: (x+eps, x), (x, x−eps), (x+eps, x−eps).
+    pub paired_forward: f64,
+    pub paired_backward: f64,
+    pub paired_central: f64,
+    /// What a relative change of one part in 2⁵² in every prediction would do to
+    /// `paired_central`.
+    pub round_off: f64,
+}
+
+/// What became of a point.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PointResult {
+    pub objective: Result<f64, Failure>,
+    /// Sum of squared weighted residuals.
+    pub chi2: f64,
+    /// Attempted steps of the point's own simulations.
+    pub steps: u64,
+    /// On the parameter scale; none where no gradient was asked for or the point failed.
+    pub gradient: Option<Vec<f64>>,
+    /// `[parameter][eps]`, flat, in the order asked for; empty where the point failed.
+    pub probes: Vec<ProbePair>,
+    /// Predictions of all rows; empty where the point failed.
+    pub predictions: Vec<Prediction>,
+}
+
+/// A chunk of integrated points.
+pub(super) struct Scorer<'a> {
+    pub(super) problem: &'a OdeProblem,
+    pub(super) objective: &'a Objective<'a>,
+    pub(super) tangents: &'a [TangentKernel],
+    /// The points with their own adaptive steps: reports and step counts.
+    pub(super) adaptive: &'a Run,
+    /// The points as the probes are integrated.
+    pub(super) base: &'a Run,
+    pub(super) probes: &'a Run,
+    /// For each move, its lane by simulation.
+    pub(super) probe_lanes: &'a [Vec<Option<usize>>],
+    pub(super) moves: &'a [Move],
+    pub(super) tangent_runs: &'a [Run],
+    pub(super) is_ok: &'a [bool],
+    pub(super) points: &'a [Vec<f64>],
+    pub(super) linear: &'a [Vec<f64>],
+    pub(super) parameters: &'a [ParameterIdx],
+    pub(super) eps: &'a [f64],
+}
+
+/// A lane that stands for a simulation, and the slots that its observables see.
+struct Trajectory<'a> {
+    run: &'a Run,
+    lane: usize,
+    slots: &'a [f64],
+}
+
+/// Rows that a parameter can change.
+struct Affected {
+    rows: Vec<RowIdx>,
+    /// Place of each row among all rows, or none.
+    place: Vec<Option<usize>>,
+}
+
+impl Scorer<'_> {
+    pub(super) fn score(&self) -> Vec<PointResult> {
+        let affected: Vec<Affected> = self.parameters.iter().map(|&p| self.affected(p)).collect();
+        let per_point = 2 * self.parameters.len() * self.eps.len();
+        // Moves exist for points that did not fail, in order.
+        let mut next = 0;
+        let first_move: Vec<usize> = self
+            .is_ok
+            .iter()
+            .map(|ok| {
+                let first = next;
+                next += if *ok { per_point } else { 0 };
+                first
+            })
+            .collect();
+        (0..self.points.len())
+            .into_par_iter()
+            .map(|point| self.score_point(point, first_move[point], &affected))
+            .collect()
+    }
+
+    fn affected(&self, parameter: ParameterIdx) -> Affected {
+        let mut rows = Vec::new();
+        let mut place = vec![None; self.problem.rows.len()];
+        for (r, row) in self.problem.rows.iter().enumerate() {
+            let index = RowIdx::from_position(r);
+            let through_states = self.problem.is_dynamic(parameter, row.simulation)
+                && self.objective.sees_states(index);
+            if through_states || self.objective.is_direct(parameter, index) {
+                place[r] = Some(rows.len());
+                rows.push(index);
+            }
+        }
+        Affected { rows, place }
+    }
+
+    fn score_point(&self, point: usize, first_move: usize, affected: &[Affected]) -> PointResult {
+        let count = self.problem.simulations.len();
+        let reports = &self.adaptive.result.reports[point * count..][..count];
+        let mut result = PointResult {
+            objective: Ok(0.0),
+            chi2: f64::NAN,
+            steps: reports.iter().map(|r| u64::from(r.steps)).sum(),
+            gradient: None,
+            probes: Vec::new(),
+            predictions: Vec::new(),
+        };
+        let own = &self.base.result.reports[point * count..][..count];
+        for all in [reports, own] {
+            if let Some(s) = all.iter().position(|r| r.status != LaneStatus::Ok) {
+                let simulation = SimulationIdx::from_position(s);
+                result.objective = Err(Failure::Lane { simulation, report: all[s] });
+                return result;
+            }
+        }
+        let rows: Vec<RowIdx> = (0..self.problem.rows.len()).map(RowIdx::from_position).collect();
+        let predictions = self.predict(&rows, &self.linear[point], &|s| self.own(point, s));
+        let contributions: Vec<f64> =
+            rows.iter().map(|&r| self.nllh(r, predictions[r.position()])).collect();
+        if let Some(row) = contributions.iter().position(|l| !l.is_finite()) {
+            result.objective = Err(Failure::NotFinite { row: RowIdx::from_position(row) });
+            return result;
+        }
+        result.objective = Ok(contributions.iter().sum());
+        result.chi2 = rows
+            .iter()
+            .map(|&r| {
+                let row = &self.problem.rows[r.position()];
+                self.noise_model(r).chi2(row.measured, predictions[r.position()])
+            })
+            .sum();
+        result.gradient = self.gradient(point);
+        let mut next = first_move;
+        for (j, &parameter) in self.parameters.iter().enumerate() {
+            let noise = self.round_off_of(&affected[j], &predictions);
+            for &eps in self.eps {
+                let sides = [next, next + 1].map(|m| self.probe(point, m, &affected[j]));
+                next += 2;
+                result.probes.push(self.pair(
+                    Pair { parameter, eps, point, sides },
+                    &affected[j],
+                    &predictions,
+                    &contributions,
+                    noise,
+                ));
+            }
+        }
+        result.predictions = predictions;
+        result
+    }
+
+    fn noise_model(&self, row: RowIdx) -> crate::objective::NoiseModel {
+        let observable = self.problem.rows[row.position()].observable;
+        self.problem.observables[observable.position()].noise_model
+    }
+
+    fn nllh(&self, row: RowIdx, prediction: Prediction) -> f64 {
+        self.noise_model(row).nllh(self.problem.rows[row.position()].measured, prediction)
+    }
+
+    /// Predictions of rows on the trajectories of their simulations.
+    fn predict<'s>(
+        &'s self,
+        rows: &[RowIdx],
+        parameters: &[f64],
+        trajectory_of: &dyn Fn(SimulationIdx) -> Trajectory<'s>,
+    ) -> Vec<Prediction> {
+        let none = Prediction { y: f64::NAN, sigma: f64::NAN };
+        let mut predictions = vec![none; rows.len()];
+        let (mut places, mut values) = (Vec::new(), Vec::new());
+        for o in 0..self.problem.observables.len() {
+            let observable = ObservableIdx::from_position(o);
+            let mut items = Vec::new();
+            places.clear();
+            values.clear();
+            for (place, &index) in rows.iter().enumerate() {
+                let row = &self.problem.rows[index.position()];
+                if row.observable == observable {
+                    let Trajectory { run, lane, slots } = trajectory_of(row.simulation);
+                    let starts =
+                        self.problem.simulations[row.simulation.position()].starts_with_output;
+                    let states = run.values(lane, row.output, starts);
+                    items.push(Item { row: index, states, slots, parameters });
+                    places.push(place);
+                }
+            }
+            self.objective.predict(observable, &items, &mut values);
+            for (&place, &value) in places.iter().zip(&values) {
+                predictions[place] = value;
+            }
+        }
+        predictions
+    }
+
+    /// The point's own trajectory of a simulation.
+    fn own(&self, point: usize, simulation: SimulationIdx) -> Trajectory<'_> {
+        let lane = point * self.problem.simulations.len() + simulation.position();
+        Trajectory { run: self.base, lane, slots: &self.base.slots[lane] }
+    }
+
+    fn gradient(&self, point: usize) -> Option<Vec<f64>> {
+        if self.tangent_runs.is_empty() {
+            return None;
+        }
+        let count = self.problem.simulations.len();
+        let mut gradient = ForwardGradient::new(self.problem, self.objective, &self.linear[point]);
+        for (s, simulation) in self.problem.simulations.iter().enumerate() {
+            let lane = point * count + s;
+            let starts = simulation.starts_with_output;
+            let blocks: Vec<TangentBlock<'_>> = self
+                .tangents
+                .iter()
+                .zip(self.tangent_runs)
+                .map(|(tangent, run)| TangentBlock {
+                    directions: &tangent.directions,
+                    values: Box::new(move |output| run.values(lane, output, starts)),
+                })
+                .collect();
+            gradient.add_simulation(
+                SimulationIdx::from_position(s),
+                &self.base.slots[lane],
+                &|output| self.base.values(lane, output, starts),
+                &blocks,
+            );
+        }
+        Some(gradient.finish())
+    }
+
+    /// Predictions of the affected rows at a probe, or why there are none.
+    fn probe(&self, point: usize, number: usize, affected: &Affected) -> Result<Side, Failure> {
+        let probe = self.moves[number];
+        debug_assert_eq!(probe.point, point);
+        let lanes = &self.probe_lanes[number];
+        for (s, lane) in lanes.iter().enumerate() {
+            if let Some(lane) = lane
+                && self.probes.result.reports[*lane].status != LaneStatus::Ok
+            {
+                return Err(Failure::Lane {
+                    simulation: SimulationIdx::from_position(s),
+                    report: self.probes.result.reports[*lane],
+                });
+            }
+        }
+        let mut parameters = self.linear[point].clone();
+        let scale = self.problem.parameters[probe.parameter.position()].scale;
+        parameters[probe.parameter.position()] = scale.unscale(probe.theta);
+        let moved = self.moved_slots(point, probe.parameter, &parameters);
+        let trajectory_of = |s: SimulationIdx| match (lanes[s.position()], &moved[s.position()]) {
+            (Some(lane), _) => {
+                Trajectory { run: self.probes, lane, slots: &self.probes.slots[lane] }
+            }
+            (None, Some(slots)) => Trajectory { slots, ..self.own(point, s) },
+            (None, None) => self.own(point, s),
+        };
+        let predictions = self.predict(&affected.rows, &parameters, &trajectory_of);
+        Ok(Side { linear: parameters[probe.parameter.position()], predictions })
+    }
+
+    /// Slots of simulations that a parameter reaches only through observables.
+    fn moved_slots(
+        &self,
+        point: usize,
+        parameter: ParameterIdx,
+        parameters: &[f64],
+    ) -> Vec<Option<Vec<f64>>> {
+        let count = self.problem.simulations.len();
+        let moved = crate::model::SlotValue::Estimated(parameter);
+        self.problem
+            .simulations
+            .iter()
+            .enumerate()
+            .map(|(s, simulation)| {
+                simulation.slot_values.contains(&moved).then(|| {
+                    let mut slots = self.base.slots[point * count + s].clone();
+                    for (slot, value) in slots.iter_mut().zip(&simulation.slot_values) {
+                        if *value == moved {
+                            *slot = parameters[parameter.position()];
+                        }
+                    }
+                    slots
+                })
+            })
+            .collect()
+    }
+
+    /// Σ (|∂l/∂y·y| + |∂l/∂σ·σ|)·2⁻⁵² over the affected rows.
+    fn round_off_of(&self, affected: &Affected, predictions: &[Prediction]) -> f64 {
+        affected
+            .rows
+            .iter()
+            .map(|&r| {
+                let prediction = predictions[r.position()];
+                let row = &self.problem.rows[r.position()];
+                let (l_y, l_sigma) = self.noise_model(r).nllh_derivatives(row.measured, prediction);
+                ((l_y * prediction.y).abs() + (l_sigma * prediction.sigma).abs()) * f64::EPSILON
+            })
+            .sum()
+    }
+
+    fn pair(
+        &self,
+        pair: Pair,
+        affected: &Affected,
+        predictions: &[Prediction],
+        contributions: &[f64],
+        noise: f64,
+    ) -> ProbePair {
+        let Pair { parameter, eps, point, sides: [plus, minus] } = pair;
+        let nan = f64::NAN;
+        let mut result = ProbePair {
+            parameter,
+            eps,
+            plus: self.objective_at(&plus, affected, contributions),
+            minus: self.objective_at(&minus, affected, contributions),
+            paired_forward: nan,
+            paired_backward: nan,
+            paired_central: nan,
+            round_off: noise / eps,
+        };
+        let scale = self.problem.parameters[parameter.position()].scale;
+        let here = self.linear[point][parameter.position()];
+        let difference = |to: &dyn Fn(usize) -> Prediction, from: &dyn Fn(usize) -> Prediction| {
+            let terms = affected.rows.iter().enumerate().map(|(i, &r)| {
+                let measured = self.problem.rows[r.position()].measured;
+                self.noise_model(r).nllh_difference(measured, to(i), from(i))
+            });
+            terms.sum::<f64>()
+        };
+        let base = |i: usize| predictions[affected.rows[i].position()];
+        if let Ok(plus) = &plus {
+            let step = scale.distance(plus.linear, here);
+            result.paired_forward = difference(&|i| plus.predictions[i], &base) / step;
+        }
+        if let Ok(minus) = &minus {
+            let step = scale.distance(here, minus.linear);
+            result.paired_backward = difference(&base, &|i| minus.predictions[i]) / step;
+        }
+        if let (Ok(plus), Ok(minus)) = (&plus, &minus) {
+            let step = scale.distance(plus.linear, minus.linear);
+            result.paired_central =
+                difference(&|i| plus.predictions[i], &|i| minus.predictions[i]) / step;
+        }
+        result
+    }
+
+    fn objective_at(
+        &self,
+        side: &Result<Side, Failure>,
+        affected: &Affected,
+        contributions: &[f64],
+    ) -> Result<f64, Failure> {
+        let side = side.as_ref().map_err(|failure| *failure)?;
+        let mut total = 0.0;
+        for (r, &base) in contributions.iter().enumerate() {
+            total += match affected.place[r] {
+                Some(place) => {
+                    let row = RowIdx::from_position(r);
+                    let value = self.nllh(row, side.predictions[place]);
+                    if !value.is_finite() {
+                        return Err(Failure::NotFinite { row });
+                    }
+                    value
+                }
+                None => base,
+            };
+        }
+        Ok(total)
+    }
+}
+
+/// A point's two probes along one parameter.
+struct Pair {
+    parameter: ParameterIdx,
+    eps: f64,
+    point: usize,
+    sides: [Result<Side, Failure>; 2],
+}
+
+/// Predictions of the affected rows at a probe.
+struct Side {
+    /// Linear value of the moved parameter.
+    linear: f64,
+    predictions: Vec<Prediction>,
+}
