@@ -9,6 +9,7 @@
 //! finite-difference tables, estimates with bounds and verdicts; [`report`] writes them.
 
 pub mod check;
+pub mod cli;
 pub mod elementary;
 pub mod engine;
 pub mod gradient;
@@ -19,6 +20,8 @@ pub mod model;
 pub mod objective;
 pub mod petab;
 pub mod program;
+pub mod report;
 pub mod rosenbrock;
 pub mod sbml;
+pub mod startpoints;
 pub mod sweep;

@@ -2,13 +2,18 @@
 //! over points.
 
 mod estimate;
+mod run;
 mod statistics;
 mod table;
 mod verdict;
 
 pub use estimate::{Estimate, Ladder, Rung, estimate};
+pub use run::{
+    CheckPlan, CheckSummary, GradientSource, JudgedCell, JudgedPoint, judge_point, own_gradient,
+    run,
+};
 pub use statistics::{
-    CellSummary, EpsStatistics, ParameterStatistics, eps_statistics, parameter_statistics, wilson,
+    CellSummary, EpsStatistics, ParameterStatistics, parameter_statistics, wilson,
 };
 pub use table::{CheckRow, Label, best_rows, rows};
 pub use verdict::{Cell, Criteria, Verdict, VerdictKind, judge};

@@ -1,6 +1,5 @@
 //! Statistics of one parameter over all points.
 
-use super::table::CheckRow;
 use super::verdict::VerdictKind;
 use crate::index::ParameterIdx;
 use statrs::distribution::{ContinuousCDF, Normal};
@@ -96,36 +95,22 @@ pub fn parameter_statistics(
     }
 }
 
-/// Statistics of each eps for one parameter; `estimates[point]` is NaN where there is none.
-pub fn eps_statistics(
-    parameter: ParameterIdx,
-    rows: &[CheckRow],
-    estimates: &dyn Fn(&CheckRow) -> f64,
-    eps_grid: &[f64],
-) -> Vec<EpsStatistics> {
-    eps_grid
-        .iter()
-        .map(|&eps| {
-            let (mut plain, mut paired) = (Vec::new(), Vec::new());
-            for row in rows.iter().filter(|r| r.parameter == parameter && r.eps == eps) {
-                let estimate = estimates(row);
-                let error = |difference: f64| ((difference - estimate) / estimate).abs();
-                if estimate.is_finite() && row.fd_c.is_finite() && error(row.fd_c).is_finite() {
-                    plain.push(error(row.fd_c));
-                    paired.push(error(row.paired_c));
-                }
-            }
-            plain.sort_unstable_by(f64::total_cmp);
-            paired.sort_unstable_by(f64::total_cmp);
-            EpsStatistics {
-                parameter,
-                eps,
-                points: plain.len(),
-                plain_error: quantile(&plain, 0.5),
-                paired_error: quantile(&paired, 0.5),
-            }
-        })
-        .collect()
+impl EpsStatistics {
+    /// From the relative deviations (plain, paired) over points.
+    pub fn new(parameter: ParameterIdx, eps: f64, deviations: &[[f64; 2]]) -> Self {
+        let median = |which: usize| {
+            let mut values: Vec<f64> = deviations.iter().map(|d| d[which]).collect();
+            values.sort_unstable_by(f64::total_cmp);
+            quantile(&values, 0.5)
+        };
+        Self {
+            parameter,
+            eps,
+            points: deviations.len(),
+            plain_error: median(0),
+            paired_error: median(1),
+        }
+    }
 }
 
 /// The quantile of ascending values, interpolated linearly; NaN of none.

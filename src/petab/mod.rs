@@ -61,6 +61,8 @@ pub struct ExperimentIdx(pub usize);
 pub struct Problem {
     /// The problem file.
     pub path: PathBuf,
+    /// All files that make up the problem, the models among them.
+    pub files: Vec<PathBuf>,
     /// v2 `id`.
     pub id: Option<String>,
     pub format: FormatVersion,
@@ -117,6 +119,7 @@ pub fn load(path: &Path) -> Result<Problem, PetabError> {
         load_group(&file, group, &parameters, &mut models)?;
     }
     Ok(Problem {
+        files: file.all_files(),
         path: file.path,
         id: file.id,
         format: file.format,

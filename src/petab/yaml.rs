@@ -18,6 +18,32 @@ pub(super) struct ProblemFile {
     pub groups: Vec<Group>,
 }
 
+impl ProblemFile {
+    /// The problem file itself and everything it names, each once, in order of appearance.
+    pub fn all_files(&self) -> Vec<PathBuf> {
+        let mut files = vec![self.path.clone()];
+        let mut add = |list: &[PathBuf]| {
+            for file in list {
+                if !files.contains(file) {
+                    files.push(file.clone());
+                }
+            }
+        };
+        add(&self.parameters);
+        for group in &self.groups {
+            for (_, model) in &group.models {
+                add(std::slice::from_ref(model));
+            }
+            add(&group.measurements);
+            add(&group.observables);
+            add(&group.conditions);
+            add(&group.experiments);
+            add(&group.mappings);
+        }
+        files
+    }
+}
+
 /// Tables that apply to the same models.
 #[derive(Debug)]
 pub(super) struct Group {

@@ -15,7 +15,7 @@ pub enum StartpointError {
     )]
     Count { found: String },
     #[error(
-        "parameter `{id}`: no uniform draw between {lower} and {upper} ({} scale); expected a \
+        "parameter `{id}`: no uniform draw between {lower:?} and {upper:?} ({} scale); expected a \
          finite lowerBound and upperBound in the parameter table, or points from a file",
         scale.name()
     )]
@@ -33,7 +33,10 @@ pub enum StartpointError {
     },
     #[error("{}: {source}", file.display())]
     Read { file: PathBuf, source: std::io::Error },
-    #[error("{}: is longer than {limit} bytes; split the points over several files", file.display())]
+    #[error(
+        "{}: is longer than {limit} bytes; split the points over several files",
+        file.display()
+    )]
     TooLong { file: PathBuf, limit: u64 },
     #[error("{place}: is not UTF-8 text")]
     NotUtf8 { place: Place },
@@ -74,7 +77,7 @@ pub enum StartpointError {
         scale.name()
     )]
     Value { place: Place, column: String, found: String, scale: ParameterScale },
-    #[error("{place}: column `{column}` is empty; expected the id of the point")]
+    #[error("{place}: column `{column}`: is empty; expected the id of the point")]
     NoPointId { place: Place, column: &'static str },
     #[error(
         "{place}: column `{column}`: the id `{id}` is taken, first in line {first}; expected ids \

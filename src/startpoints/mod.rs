@@ -51,14 +51,18 @@ pub enum At {
 /// # Errors
 /// An empty name, and a number of random points that is missing, no whole number, or zero.
 pub fn parse_at(text: &str) -> Result<At, StartpointError> {
-    match text.split_once(':').unwrap_or((text, "")) {
-        ("", "") => Err(StartpointError::NoSource),
-        ("nominal", "") if !text.contains(':') => Ok(At::Nominal),
-        ("random", count) => match count.parse() {
-            Ok(count) if count > 0 => Ok(At::Random(count)),
-            _ => Err(StartpointError::Count { found: error::excerpt(count) }),
+    let random = |count: &str| match count.parse() {
+        Ok(count) if count > 0 => Ok(At::Random(count)),
+        _ => Err(StartpointError::Count { found: error::excerpt(count) }),
+    };
+    match text {
+        "" => Err(StartpointError::NoSource),
+        "nominal" => Ok(At::Nominal),
+        "random" => random(""),
+        _ => match text.strip_prefix("random:") {
+            Some(count) => random(count),
+            None => Ok(At::File(PathBuf::from(text))),
         },
-        _ => Ok(At::File(PathBuf::from(text))),
     }
 }
 

@@ -195,9 +195,8 @@ mod tests {
     fn kolmogorov_smirnov(mut values: Vec<f64>) -> f64 {
         values.sort_unstable_by(f64::total_cmp);
         let n = values.len() as f64;
-        let distance = |(i, value): (usize, &f64)| {
-            (value - i as f64 / n).max((i as f64 + 1.0) / n - value)
-        };
+        let distance =
+            |(i, value): (usize, &f64)| (value - i as f64 / n).max((i as f64 + 1.0) / n - value);
         values.iter().enumerate().map(distance).fold(0.0, f64::max)
     }
 
@@ -248,10 +247,10 @@ mod tests {
     #[test]
     fn unusable_bounds() {
         for (lower, upper, words) in [
-            (f64::NEG_INFINITY, 3.0, "-inf and 3"),
+            (f64::NEG_INFINITY, 3.0, "-inf and 3.0"),
             (0.5, f64::INFINITY, "0.5 and inf"),
-            (f64::NAN, 1.0, "NaN and 1"),
-            (2.0, 1.0, "2 and 1"),
+            (f64::NAN, 1.0, "NaN and 1.0"),
+            (2.0, 1.0, "2.0 and 1.0"),
         ] {
             let parameters = [parameter("k1", 0.0, 1.0), parameter("k2", lower, upper)];
             let message = random(&parameters, 1, 0, 0).unwrap_err().to_string();
@@ -275,7 +274,8 @@ mod tests {
         assert_eq!(points.ids, ["nominal"]);
         assert_eq!(points.theta_scaled, [[-1.5, 7.0]]);
 
-        let message = |parameters: &[EstimatedParameter]| nominal(parameters).unwrap_err().to_string();
+        let message =
+            |parameters: &[EstimatedParameter]| nominal(parameters).unwrap_err().to_string();
         let expected = "expected a finite nominalValue in the parameter table, positive where \
                         parameterScale is log or log10";
         assert_eq!(

@@ -1,0 +1,191 @@
+//! Checking points chunk by chunk: bounded memory whatever their number.
+
+use super::estimate::{Estimate, Rung, estimate};
+use super::statistics::{CellSummary, EpsStatistics, ParameterStatistics, parameter_statistics};
+use super::table::{CheckRow, Label, best_rows, rows};
+use super::verdict::{Cell, Criteria, Verdict, VerdictKind, judge};
+use crate::engine::EngineError;
+use crate::index::{ParameterIdx, PointIdx};
+use crate::sweep::{Evaluator, Failure, PointResult, ProbePair};
+
+/// What to check at every point.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CheckPlan {
+    pub parameters: Vec<ParameterIdx>,
+    /// Steps on the parameter scale.
+    pub eps: Vec<f64>,
+    pub label: Label,
+    pub criteria: Criteria,
+    /// Size of a plain rounding error in the simulated values: 2⁻⁵² where probes replay their
+    /// point's steps, the solver's rtol where each controls its own.
+    pub relative_noise: f64,
+    /// Confidence of the failure rates' intervals.
+    pub confidence: f64,
+    /// A failure rate whose interval lies above this is consistent.
+    pub consistent: f64,
+}
+
+/// One cell (point × parameter), judged.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct JudgedCell {
+    pub parameter: ParameterIdx,
+    /// NaN where it is absent.
+    pub gradient: f64,
+    pub estimate: Option<Estimate>,
+    pub verdict: Verdict,
+}
+
+/// A point's tables and verdicts.
+#[derive(Debug, Clone, PartialEq)]
+pub struct JudgedPoint {
+    pub point: PointIdx,
+    pub rows: Vec<CheckRow>,
+    pub best: Vec<CheckRow>,
+    /// One for each parameter of the plan, in order.
+    pub cells: Vec<JudgedCell>,
+}
+
+/// What all points together say.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CheckSummary {
+    pub parameters: Vec<ParameterStatistics>,
+    pub eps: Vec<EpsStatistics>,
+    /// Points checked, and those whose own simulation failed.
+    pub points: usize,
+    pub failed_points: usize,
+    pub lanes: u64,
+    pub steps: u64,
+}
+
+/// Gives the gradient to judge at a point: (point, θ, own gradient).
+pub type GradientSource<'a> = dyn Fn(PointIdx, &[f64], Option<&[f64]>) -> Option<Vec<f64>> + 'a;
+
+/// The program's own gradient.
+pub fn own_gradient(_: PointIdx, _: &[f64], own: Option<&[f64]>) -> Option<Vec<f64>> {
+    own.map(<[f64]>::to_vec)
+}
+
+/// Checks all points in order; `sink` gets each as soon as its chunk is done.
+///
+/// # Errors
+/// An engine's failure, or the first error of `sink`.
+pub fn run<E: From<EngineError>>(
+    evaluator: &Evaluator<'_>,
+    theta_scaled: &[Vec<f64>],
+    plan: &CheckPlan,
+    gradient: &GradientSource<'_>,
+    sink: &mut dyn FnMut(&JudgedPoint, &PointResult) -> Result<(), E>,
+) -> Result<CheckSummary, E> {
+    let chunk = evaluator.points_per_chunk(&plan.parameters, plan.eps.len());
+    let mut cells: Vec<Vec<CellSummary>> = vec![Vec::new(); plan.parameters.len()];
+    let mut spread = EpsSpread::new(plan);
+    let (mut failed_points, mut lanes, mut steps) = (0, 0, 0);
+    let mut next = 0;
+    for points in theta_scaled.chunks(chunk) {
+        let evaluated = evaluator.evaluate(points, &plan.parameters, &plan.eps)?;
+        lanes += evaluated.lanes;
+        steps += evaluated.steps;
+        for (theta, result) in points.iter().zip(&evaluated.points) {
+            let point = PointIdx::from_position(next);
+            next += 1;
+            let judged_gradient = gradient(point, theta, result.gradient.as_deref());
+            let judged = judge_point(point, result, judged_gradient.as_deref(), plan);
+            failed_points += usize::from(result.objective.is_err());
+            for (summaries, cell) in cells.iter_mut().zip(&judged.cells) {
+                summaries.push(CellSummary {
+                    kind: cell.verdict.kind,
+                    gradient: cell.gradient,
+                    estimate: cell.estimate.map_or(f64::NAN, |e| e.value),
+                });
+            }
+            spread.add(&judged, plan);
+            sink(&judged, result)?;
+        }
+    }
+    let eps = spread.statistics(plan);
+    let parameters = plan
+        .parameters
+        .iter()
+        .zip(&cells)
+        .map(|(&p, cells)| parameter_statistics(p, cells, &eps, plan.confidence, plan.consistent))
+        .collect();
+    Ok(CheckSummary { parameters, eps, points: next, failed_points, lanes, steps })
+}
+
+/// Tables and verdicts of one point.
+pub fn judge_point(
+    point: PointIdx,
+    result: &PointResult,
+    gradient: Option<&[f64]>,
+    plan: &CheckPlan,
+) -> JudgedPoint {
+    let rows = rows(point, result, gradient);
+    let best = best_rows(&rows, plan.label);
+    let count = plan.eps.len();
+    let cells = plan
+        .parameters
+        .iter()
+        .enumerate()
+        .map(|(j, &parameter)| {
+            let pairs = result.probes.get(j * count..(j + 1) * count).unwrap_or(&[]);
+            let ladder: Vec<Rung> = pairs.iter().map(|p| rung(p, plan.relative_noise)).collect();
+            let estimate = estimate(&ladder);
+            let value = gradient.map_or(f64::NAN, |g| g[parameter.position()]);
+            let cell = Cell {
+                gradient: value,
+                estimate,
+                failure: result.objective.err().or_else(|| first_failure(pairs)),
+                base_failed: result.objective.is_err(),
+            };
+            let verdict = judge(&cell, &plan.criteria);
+            JudgedCell { parameter, gradient: value, estimate, verdict }
+        })
+        .collect();
+    JudgedPoint { point, rows, best, cells }
+}
+
+fn rung(pair: &ProbePair, relative_noise: f64) -> Rung {
+    Rung {
+        eps: pair.eps,
+        forward: pair.paired_forward,
+        backward: pair.paired_backward,
+        central: pair.paired_central,
+        noise: pair.round_off * (relative_noise / f64::EPSILON),
+    }
+}
+
+fn first_failure(pairs: &[ProbePair]) -> Option<Failure> {
+    pairs.iter().find_map(|p| p.plus.err().or(p.minus.err()))
+}
+
+/// Relative deviations of the differences from the estimates, plain and paired, over the points
+/// whose estimate decided.
+struct EpsSpread {
+    /// `[parameter][eps]`, flat.
+    deviations: Vec<Vec<[f64; 2]>>,
+}
+
+impl EpsSpread {
+    fn new(plan: &CheckPlan) -> Self {
+        Self { deviations: vec![Vec::new(); plan.parameters.len() * plan.eps.len()] }
+    }
+
+    fn add(&mut self, judged: &JudgedPoint, plan: &CheckPlan) {
+        let count = plan.eps.len().max(1);
+        for (i, row) in judged.rows.iter().enumerate() {
+            let cell = &judged.cells[i / count];
+            let Some(estimate) = cell.estimate else { continue };
+            let deviation = |d: f64| ((d - estimate.value) / estimate.value).abs();
+            let pair = [deviation(row.fd_c), deviation(row.paired_c)];
+            let decided = matches!(cell.verdict.kind, VerdictKind::Pass | VerdictKind::Fail);
+            if decided && pair.iter().all(|d| d.is_finite()) {
+                self.deviations[i].push(pair);
+            }
+        }
+    }
+
+    fn statistics(&self, plan: &CheckPlan) -> Vec<EpsStatistics> {
+        let grid = plan.parameters.iter().flat_map(|&p| plan.eps.iter().map(move |&e| (p, e)));
+        grid.zip(&self.deviations).map(|((p, e), d)| EpsStatistics::new(p, e, d)).collect()
+    }
+}

@@ -1,0 +1,132 @@
+//! `gradsweep check`.
+
+use super::options::{CheckOptions, SolverOptions, Steps, points_at};
+use super::output::Output;
+use super::{CliError, Manner, engines};
+use crate::check::{self, CheckPlan, VerdictKind, own_gradient};
+use crate::model;
+use crate::report::{CheckTable, Style, check_table};
+use crate::sweep::Evaluator;
+use clap::Args;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+/// Check the gradient at a few points and print the tables.
+///
+/// One --eps gives pyPESTO's `check_grad`, several its `check_grad_multi_eps`; beside their columns
+/// stand the paired difference, an estimate of the derivative with a bound on its error, and the
+/// verdict that rests on it.
+#[derive(Debug, Args)]
+pub struct Arguments {
+    /// PEtab YAML file, or a folder that holds one.
+    problem: PathBuf,
+    /// Points: `nominal`, `random:N`, or a CSV file with columns named by parameter id, values on
+    /// the parameter scale.
+    #[arg(long, default_value = "nominal", value_name = "nominal|random:N|FILE.csv")]
+    at: String,
+    /// Seed of random points.
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+    #[command(flatten)]
+    check: CheckOptions,
+    /// Add fval, fval_p, fval_m and pyPESTO's two weighted columns.
+    #[arg(long)]
+    detailed: bool,
+    /// Write the rows of all eps to a CSV file, `-` for standard output.
+    #[arg(long, value_name = "FILE.csv")]
+    out: Option<PathBuf>,
+    #[command(flatten)]
+    solver: SolverOptions,
+}
+
+pub(super) fn run(arguments: &Arguments, manner: Manner) -> Result<ExitCode, CliError> {
+    let settings = arguments.solver.settings()?;
+    let eps = arguments.check.eps_grid()?;
+    let criteria = arguments.check.criteria()?;
+    arguments.solver.start_threads()?;
+    let problem = model::load(&arguments.problem)?;
+    let parameters = arguments.check.selected(&problem)?;
+    let points = points_at(&problem, &arguments.at, arguments.seed)?;
+    let probes = 2 * eps.len() * parameters.len() * points.len() * problem.simulations.len();
+    let engines = engines::choose(&arguments.solver, &problem, settings, probes)?;
+    let evaluator = Evaluator::new(
+        &problem,
+        settings,
+        engines.probes.as_ref(),
+        Some(engines.tangents.as_ref()),
+    )?;
+    let plan = CheckPlan {
+        parameters,
+        eps,
+        label: arguments.check.label,
+        criteria,
+        relative_noise: relative_noise(&arguments.solver),
+        confidence: 0.95,
+        consistent: 0.05,
+    };
+    let to_stdout = arguments.out.as_deref() == Some(Path::new("-"));
+    let mut csv = match &arguments.out {
+        Some(path) => Some(
+            CheckTable::new(Output::create(path)?, &problem, arguments.detailed)
+                .map_err(CliError::output(path))?,
+        ),
+        None => None,
+    };
+    let style = Style { colours: manner.colours, detailed: arguments.detailed };
+    let mut text = String::new();
+    let mut any_failed = false;
+    check::run(&evaluator, &points.theta_scaled, &plan, &own_gradient, &mut |judged,
+                                                                             result|
+     -> Result<
+        (),
+        CliError,
+    > {
+        let id = &points.ids[judged.point.position()];
+        any_failed |= judged.cells.iter().any(|c| c.verdict.kind == VerdictKind::Fail);
+        if let (Some(table), Some(path)) = (&mut csv, &arguments.out) {
+            table.add(id, judged, &judged.rows).map_err(CliError::output(path))?;
+        }
+        match &result.objective {
+            Ok(objective) => {
+                text.push_str(&format!("point {id}: objective {objective}\n"));
+                text.push_str(&check_table(&problem, judged, &judged.best, style));
+            }
+            Err(failure) => text.push_str(&format!("point {id}: failed: {failure}")),
+        }
+        text.push('\n');
+        Ok(())
+    })?;
+    text.push_str(&format!(
+        "{}; {} steps; rtol {} atol {}\n",
+        engines.probes.describe(),
+        step_word(&arguments.solver),
+        settings.rtol,
+        settings.atol
+    ));
+    for note in &problem.notes {
+        text.push_str(&format!("note: {note}\n"));
+    }
+    if let (Some(table), Some(path)) = (csv, &arguments.out) {
+        table.finish().and_then(Output::finish).map_err(CliError::output(path))?;
+    }
+    if !to_stdout {
+        std::io::stdout().write_all(text.as_bytes()).map_err(CliError::output("-"))?;
+    }
+    Ok(if any_failed { ExitCode::from(1) } else { ExitCode::SUCCESS })
+}
+
+/// Size of a plain rounding error in simulated values, by the mode of the probes' steps.
+pub(super) fn relative_noise(solver: &SolverOptions) -> f64 {
+    match solver.steps {
+        Steps::Shared => f64::EPSILON,
+        Steps::Adaptive => solver.rtol,
+    }
+}
+
+pub(super) fn step_word(solver: &SolverOptions) -> &'static str {
+    match solver.steps {
+        Steps::Shared => "shared",
+        Steps::Adaptive => "adaptive",
+    }
+}

@@ -1,0 +1,142 @@
+//! Which engine integrates, and why.
+
+use super::CliError;
+use super::options::{EngineChoice, SolverOptions};
+use crate::engine::cpu::CpuEngine;
+use crate::engine::gpu::{self, GpuEngine};
+use crate::engine::{Engine, EngineError};
+use crate::model::OdeProblem;
+use crate::startpoints;
+use crate::sweep::{Evaluator, Settings};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// Steps with more operations than this go to the CPU engine: a shader of this size takes a
+/// minute to compile on a software adapter (measured: 33 thousand operations, 43 s).
+const LARGEST_SHADER: usize = 30_000;
+/// Tangent programs larger than this run on the CPU engine while their probes are on the GPU:
+/// compiling one takes as long as tens of thousands of gradients on the CPU.
+const LARGEST_TANGENT_SHADER: usize = 4_000;
+/// Integrations below which compiling a shader for a software adapter cannot pay.
+const SMALL_JOB: usize = 20_000;
+/// Points of the calibration.
+const CALIBRATION_POINTS: usize = 64;
+
+/// The engines of a run.
+pub struct Engines {
+    pub probes: Arc<dyn Engine>,
+    pub tangents: Arc<dyn Engine>,
+    /// Why these, for stderr and `run.json`.
+    pub reason: String,
+}
+
+/// Chooses the engines for a job of about this many integrations.
+pub fn choose(
+    options: &SolverOptions,
+    problem: &OdeProblem,
+    settings: Settings,
+    integrations: usize,
+) -> Result<Engines, CliError> {
+    let cpu = |reason: String| Engines {
+        probes: Arc::new(CpuEngine),
+        tangents: Arc::new(CpuEngine),
+        reason,
+    };
+    match options.engine {
+        EngineChoice::Cpu => Ok(cpu("asked for".to_owned())),
+        EngineChoice::Gpu => {
+            let adapter = gpu::find(options.adapter.as_deref())?;
+            Ok(on_gpu(GpuEngine::open(&adapter)?, problem, "asked for".to_owned()))
+        }
+        EngineChoice::Auto => {
+            let adapter = match gpu::find(options.adapter.as_deref()) {
+                Ok(adapter) => adapter,
+                Err(error @ EngineError::NoSuchAdapter { .. }) => return Err(error.into()),
+                Err(error) => return Ok(cpu(error.to_string())),
+            };
+            let ops = step_operations(problem);
+            if ops > LARGEST_SHADER {
+                return Ok(cpu(format!(
+                    "a step of {ops} operations is too large for a shader (at most {LARGEST_SHADER})"
+                )));
+            }
+            if !adapter.summary.is_software() {
+                return Ok(match GpuEngine::open(&adapter) {
+                    Ok(engine) => on_gpu(engine, problem, "a hardware adapter with f64".to_owned()),
+                    Err(error) => cpu(error.to_string()),
+                });
+            }
+            if integrations < SMALL_JOB {
+                return Ok(cpu(format!(
+                    "{integrations} integrations do not pay for compiling a shader on a software adapter"
+                )));
+            }
+            Ok(match calibrate(&adapter, problem, settings, integrations) {
+                Ok((engine, reason)) => match engine {
+                    Some(engine) => on_gpu(engine, problem, reason),
+                    None => cpu(reason),
+                },
+                Err(error) => cpu(format!("the software adapter failed: {error}")),
+            })
+        }
+    }
+}
+
+fn on_gpu(engine: GpuEngine, problem: &OdeProblem, reason: String) -> Engines {
+    let directions = problem.dynamic_directions().len();
+    // Measured: one tangent adds 1 to 1.6 times the step.
+    let tangent_ops = step_operations(problem) * (1 + directions);
+    if tangent_ops <= LARGEST_TANGENT_SHADER {
+        let engine = Arc::new(engine);
+        return Engines { probes: engine.clone(), tangents: engine, reason };
+    }
+    let reason =
+        format!("{reason}; tangents of about {tangent_ops} operations are left to the CPU engine");
+    Engines { probes: Arc::new(engine), tangents: Arc::new(CpuEngine), reason }
+}
+
+fn step_operations(problem: &OdeProblem) -> usize {
+    crate::rosenbrock::StepGenerator::new(&problem.rhs).replay().program.ops().len()
+}
+
+/// Times both engines on some points of the problem, compiling included; gives the adapter's
+/// engine if the whole job will be faster there.
+fn calibrate(
+    adapter: &gpu::Adapter,
+    problem: &OdeProblem,
+    settings: Settings,
+    integrations: usize,
+) -> Result<(Option<GpuEngine>, String), CliError> {
+    let points = match startpoints::random(&problem.parameters, CALIBRATION_POINTS, 0, 0) {
+        Ok(points) => points.theta_scaled,
+        // Without bounds there is nothing to draw; the nominal point will do.
+        Err(_) => vec![startpoints::nominal(&problem.parameters)?.theta_scaled.remove(0)],
+    };
+    let parameters: Vec<_> =
+        (0..problem.parameters.len()).map(crate::index::ParameterIdx::from_position).collect();
+    let time = |engine: &dyn Engine| -> Result<(Duration, f64), CliError> {
+        let began = Instant::now();
+        let evaluator = Evaluator::new(problem, settings, engine, None)?;
+        // Drivers compile at the first dispatch.
+        evaluator.evaluate(&points[..1], &parameters[..1], &[1e-5])?;
+        let compiling = began.elapsed();
+        let began = Instant::now();
+        let evaluated = evaluator.evaluate(&points, &parameters, &[1e-5])?;
+        Ok((compiling, began.elapsed().as_secs_f64() / evaluated.lanes.max(1) as f64))
+    };
+    let engine = GpuEngine::open(adapter)?;
+    let (_, cpu_each) = time(&CpuEngine)?;
+    let (compiling, gpu_each) = time(&engine)?;
+    let (cpu, gpu) =
+        (cpu_each * integrations as f64, compiling.as_secs_f64() + gpu_each * integrations as f64);
+    let faster = if gpu < cpu { "adapter" } else { "CPU engine" };
+    let reason = format!("a calibration found the {faster} faster for this job");
+    tracing::info!(
+        "calibration: CPU engine {:.1} us, {} {:.1} us an integration and {:.1} s to compile",
+        cpu_each * 1e6,
+        adapter.summary.name,
+        gpu_each * 1e6,
+        compiling.as_secs_f64()
+    );
+    Ok(((gpu < cpu).then_some(engine), reason))
+}

@@ -1,0 +1,39 @@
+//! What ends a command.
+
+use crate::engine::EngineError;
+use crate::model::ModelError;
+use crate::startpoints::StartpointError;
+use std::io;
+use std::path::PathBuf;
+
+/// A message for the user, and which exit status it means.
+#[derive(Debug, thiserror::Error)]
+pub enum CliError {
+    #[error(transparent)]
+    Model(#[from] ModelError),
+    #[error(transparent)]
+    Startpoints(#[from] StartpointError),
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    #[error("{message}")]
+    Usage { message: String },
+    #[error("{}: {source}", .path.display())]
+    Output { path: PathBuf, source: io::Error },
+    #[error("{}: exists and is not an empty folder; name another with --out, or pass --overwrite", .path.display())]
+    Occupied { path: PathBuf },
+}
+
+impl CliError {
+    /// 2: bad usage or input. 3: the run could not be finished.
+    pub fn exit_status(&self) -> u8 {
+        match self {
+            Self::Engine(EngineError::Device { .. }) => 3,
+            _ => 2,
+        }
+    }
+
+    pub(super) fn output(path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
+        let path = path.into();
+        move |source| Self::Output { path, source }
+    }
+}

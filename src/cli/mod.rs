@@ -1,0 +1,100 @@
+//! The command line: one file a command.
+
+mod check;
+mod devices;
+mod engines;
+mod error;
+mod options;
+mod output;
+mod simulate;
+mod startpoints;
+mod sweep;
+
+pub use error::CliError;
+
+use clap::{ArgAction, Parser, Subcommand};
+use std::io::IsTerminal;
+use std::process::ExitCode;
+use tracing::level_filters::LevelFilter;
+
+/// Checks gradients of ODE parameter-estimation problems in the PEtab format.
+///
+/// PROBLEM is a PEtab YAML file or a folder that holds one. A gradient is compared with finite
+/// differences whose error is known: every verdict rests on an estimate with a bound.
+#[derive(Debug, Parser)]
+#[command(name = "gradsweep", version, propagate_version = true)]
+#[command(after_help = "Exit status: 0 all well, 1 the check found failing gradients, \
+    2 bad usage or input, 3 the run could not be finished.\n\n\
+    Examples:\n  \
+    gradsweep sweep data/stat5                   1,000 random points, reports in stat5-sweep/\n  \
+    gradsweep check data/stat5 --at nominal      the table at one point, best of five eps\n  \
+    gradsweep check data/stat5 --at random:3 --eps 1e-5 --detailed\n  \
+    gradsweep simulate data/stat5 --out -        simulation table, likelihood, chi2")]
+struct Cli {
+    /// More messages on stderr; twice for more.
+    #[arg(short, long, action = ArgAction::Count, global = true)]
+    verbose: u8,
+    /// Only errors on stderr, no progress bar.
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    quiet: bool,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Check(check::Arguments),
+    Sweep(sweep::Arguments),
+    Simulate(simulate::Arguments),
+    Startpoints(startpoints::Arguments),
+    Devices(devices::Arguments),
+}
+
+/// How much to tell on stderr, and whether with colours.
+#[derive(Debug, Clone, Copy)]
+struct Manner {
+    quiet: bool,
+    /// Colours on stdout.
+    colours: bool,
+}
+
+/// Runs the program on the process's arguments.
+pub fn run() -> ExitCode {
+    let cli = Cli::parse();
+    let no_colour = std::env::var_os("NO_COLOR").is_some_and(|v| !v.is_empty());
+    let level = match (cli.quiet, cli.verbose) {
+        (true, _) => LevelFilter::ERROR,
+        (false, 0) => LevelFilter::WARN,
+        (false, 1) => LevelFilter::INFO,
+        (false, _) => LevelFilter::DEBUG,
+    };
+    tracing_subscriber::fmt()
+        .with_max_level(level)
+        .with_writer(std::io::stderr)
+        .with_ansi(!no_colour && std::io::stderr().is_terminal())
+        .without_time()
+        .with_target(false)
+        .init();
+    let manner =
+        Manner { quiet: cli.quiet, colours: !no_colour && std::io::stdout().is_terminal() };
+    let outcome = match cli.command {
+        Command::Check(arguments) => check::run(&arguments, manner),
+        Command::Sweep(arguments) => sweep::run(&arguments, manner),
+        Command::Simulate(arguments) => simulate::run(&arguments),
+        Command::Startpoints(arguments) => startpoints::run(&arguments),
+        Command::Devices(arguments) => devices::run(&arguments),
+    };
+    match outcome {
+        Ok(code) => code,
+        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("gradsweep: {error}");
+            ExitCode::from(error.exit_status())
+        }
+    }
+}
+
+/// Whether the reader of standard output went away: `gradsweep ... | head` is no failure.
+fn is_broken_pipe(error: &CliError) -> bool {
+    matches!(error, CliError::Output { source, .. } if source.kind() == std::io::ErrorKind::BrokenPipe)
+}

@@ -1,0 +1,196 @@
+//! Options that several commands share.
+
+use super::CliError;
+use crate::check::{Criteria, Label};
+use crate::index::ParameterIdx;
+use crate::model::OdeProblem;
+use crate::startpoints::{self, At, Points};
+use crate::sweep::{Settings, StepMode};
+use clap::{Args, ValueEnum};
+use std::path::PathBuf;
+
+/// The default grid of a multi-eps table, pyPESTO's.
+pub const DEFAULT_EPS: [f64; 5] = [1e-1, 1e-3, 1e-5, 1e-7, 1e-9];
+
+/// Which engine integrates.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum EngineChoice {
+    /// A hardware GPU with 64-bit floats, else the faster of CPU engine and software adapter.
+    Auto,
+    /// A Vulkan adapter with 64-bit floats, software ones included.
+    Gpu,
+    Cpu,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Steps {
+    /// Probes replay the steps of their point: differences free of step-size noise.
+    Shared,
+    /// Every probe controls its own steps, as an optimiser would see it.
+    Adaptive,
+}
+
+/// Engine and solver.
+#[derive(Debug, Clone, Args)]
+pub struct SolverOptions {
+    /// Engine that integrates.
+    #[arg(long, value_enum, default_value = "auto")]
+    pub engine: EngineChoice,
+    /// Use the first Vulkan adapter whose name contains this (see `gradsweep devices`).
+    #[arg(long, value_name = "NAME")]
+    pub adapter: Option<String>,
+    /// Threads of the CPU engine and of scoring [default: all cores].
+    #[arg(long, value_name = "N")]
+    pub threads: Option<usize>,
+    /// Relative tolerance of the ODE solver.
+    #[arg(long, default_value_t = 1e-8)]
+    pub rtol: f64,
+    /// Absolute tolerance of the ODE solver, in the states' units.
+    #[arg(long, default_value_t = 1e-12)]
+    pub atol: f64,
+    /// Attempted steps after which an integration is given up.
+    #[arg(long, default_value_t = 10_000, value_name = "N")]
+    pub max_steps: u32,
+    /// How perturbed copies choose their steps.
+    #[arg(long, value_enum, default_value = "shared")]
+    pub steps: Steps,
+}
+
+impl SolverOptions {
+    /// The settings, if they make sense.
+    pub fn settings(&self) -> Result<Settings, CliError> {
+        let positive = |name: &str, value: f64, most: f64| {
+            if value.is_finite() && value > 0.0 && value <= most {
+                Ok(())
+            } else {
+                Err(usage(format!("{name} {value}: a positive number up to {most} is expected")))
+            }
+        };
+        positive("--rtol", self.rtol, 1.0)?;
+        positive("--atol", self.atol, f64::MAX)?;
+        if self.max_steps == 0 {
+            return Err(usage("--max-steps 0: at least one step is needed"));
+        }
+        Ok(Settings {
+            rtol: self.rtol,
+            atol: self.atol,
+            max_steps: self.max_steps,
+            steps: match self.steps {
+                Steps::Shared => StepMode::Shared,
+                Steps::Adaptive => StepMode::Adaptive,
+            },
+        })
+    }
+
+    /// Sets up the thread pool.
+    pub fn start_threads(&self) -> Result<(), CliError> {
+        if let Some(threads) = self.threads {
+            if threads == 0 {
+                return Err(usage("--threads 0: at least one thread is needed"));
+            }
+            rayon::ThreadPoolBuilder::new()
+                .num_threads(threads)
+                .build_global()
+                .map_err(|e| usage(format!("--threads {threads}: {e}")))?;
+        }
+        Ok(())
+    }
+}
+
+/// What is checked and how it is judged.
+#[derive(Debug, Clone, Args)]
+pub struct CheckOptions {
+    /// Steps of the finite differences on the parameter scale, separated by commas. One gives the
+    /// table for that step; several give the multi-eps table, for each parameter the row with the
+    /// smallest --label [default: 1e-1,1e-3,1e-5,1e-7,1e-9].
+    #[arg(long, value_delimiter = ',', value_name = "EPS,...", allow_negative_numbers = true)]
+    pub eps: Vec<f64>,
+    /// Column that the multi-eps table minimises.
+    #[arg(long, default_value = "rel_err", value_name = "rel_err|abs_err|fd_err")]
+    pub label: Label,
+    /// Check these parameters only, separated by commas.
+    #[arg(long, value_delimiter = ',', value_name = "ID,...")]
+    pub parameters: Vec<String>,
+    /// Relative deviation from the estimate, beyond its bound, that a right gradient may have.
+    #[arg(long, default_value_t = Criteria::default().rtol, value_name = "R")]
+    pub check_rtol: f64,
+    /// Absolute deviation that a right gradient may have.
+    #[arg(long, default_value_t = Criteria::default().atol, value_name = "A")]
+    pub check_atol: f64,
+}
+
+impl CheckOptions {
+    /// The steps, each positive and finite, none twice.
+    pub fn eps_grid(&self) -> Result<Vec<f64>, CliError> {
+        if self.eps.is_empty() {
+            return Ok(DEFAULT_EPS.to_vec());
+        }
+        for (i, &eps) in self.eps.iter().enumerate() {
+            if !(eps.is_finite() && eps > 0.0) {
+                return Err(usage(format!("--eps {eps}: a positive step is expected, e.g. 1e-5")));
+            }
+            if self.eps[..i].contains(&eps) {
+                return Err(usage(format!("--eps {eps}: the step is given twice")));
+            }
+        }
+        Ok(self.eps.clone())
+    }
+
+    /// Positions of the parameters to check: all estimated ones by default.
+    pub fn selected(&self, problem: &OdeProblem) -> Result<Vec<ParameterIdx>, CliError> {
+        if self.parameters.is_empty() {
+            return Ok((0..problem.parameters.len()).map(ParameterIdx::from_position).collect());
+        }
+        let mut selected = Vec::new();
+        for id in &self.parameters {
+            let Some(position) = problem.parameters.iter().position(|p| p.id == *id) else {
+                let fixed = problem.petab.parameter(id).is_some();
+                let known: Vec<&str> = problem.parameters.iter().map(|p| p.id.as_str()).collect();
+                let what = if fixed { "is not estimated" } else { "is no parameter" };
+                return Err(usage(format!(
+                    "--parameters: {id:?} {what}; estimated are {}",
+                    known.join(", ")
+                )));
+            };
+            let parameter = ParameterIdx::from_position(position);
+            if selected.contains(&parameter) {
+                return Err(usage(format!("--parameters: {id:?} is named twice")));
+            }
+            selected.push(parameter);
+        }
+        Ok(selected)
+    }
+
+    /// The criteria of verdicts.
+    pub fn criteria(&self) -> Result<Criteria, CliError> {
+        for (name, value) in [("--check-rtol", self.check_rtol), ("--check-atol", self.check_atol)]
+        {
+            if !(value.is_finite() && value >= 0.0) {
+                return Err(usage(format!(
+                    "{name} {value}: zero or a positive number is expected"
+                )));
+            }
+        }
+        let (rtol, atol) = (self.check_rtol, self.check_atol);
+        Ok(Criteria { rtol, atol, ..Criteria::default() })
+    }
+}
+
+/// The points of `--at`.
+pub fn points_at(problem: &OdeProblem, at: &str, seed: u64) -> Result<Points, CliError> {
+    Ok(match startpoints::parse_at(at)? {
+        At::Nominal => startpoints::nominal(&problem.parameters)?,
+        At::Random(count) => startpoints::random(&problem.parameters, count, 0, seed)?,
+        At::File(path) => read_points(problem, path)?,
+    })
+}
+
+fn read_points(problem: &OdeProblem, path: PathBuf) -> Result<Points, CliError> {
+    let fixed: Vec<&str> =
+        problem.petab.parameters.iter().filter(|p| !p.estimated).map(|p| p.id.as_str()).collect();
+    Ok(startpoints::read_csv(&path, &problem.parameters, &fixed)?)
+}
+
+pub(super) fn usage(message: impl Into<String>) -> CliError {
+    CliError::Usage { message: message.into() }
+}

@@ -1,0 +1,75 @@
+//! `gradsweep simulate`.
+
+use super::options::{SolverOptions, points_at, usage};
+use super::output::Output;
+use super::{CliError, engines};
+use crate::model;
+use crate::report::write_simulation_table;
+use crate::sweep::Evaluator;
+use clap::Args;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// Simulate a problem at one point: PEtab simulation table, log-likelihood and chi2.
+#[derive(Debug, Args)]
+pub struct Arguments {
+    /// PEtab YAML file, or a folder that holds one.
+    problem: PathBuf,
+    /// The point: `nominal`, `random:1`, or a points file of one row.
+    #[arg(long, default_value = "nominal", value_name = "nominal|random:1|FILE.csv")]
+    at: String,
+    /// Seed of a random point.
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+    /// Where to write the simulation table (TSV), `-` for standard output; without it only the
+    /// sums are printed.
+    #[arg(long, value_name = "FILE.tsv")]
+    out: Option<PathBuf>,
+    #[command(flatten)]
+    solver: SolverOptions,
+}
+
+pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, CliError> {
+    let settings = arguments.solver.settings()?;
+    arguments.solver.start_threads()?;
+    let problem = model::load(&arguments.problem)?;
+    let points = points_at(&problem, &arguments.at, arguments.seed)?;
+    if points.len() != 1 {
+        return Err(usage(format!(
+            "--at {}: {} points, one is needed",
+            arguments.at,
+            points.len()
+        )));
+    }
+    let engines = engines::choose(&arguments.solver, &problem, settings, 1)?;
+    let evaluator = Evaluator::new(&problem, settings, engines.probes.as_ref(), None)?;
+    let evaluated = evaluator.evaluate(&points.theta_scaled, &[], &[])?;
+    let result = &evaluated.points[0];
+    let objective = match &result.objective {
+        Ok(objective) => *objective,
+        Err(failure) => {
+            eprintln!("gradsweep: point {}: {failure}", points.ids[0]);
+            return Ok(ExitCode::from(3));
+        }
+    };
+    let sums = format!(
+        "llh  {}\nchi2 {}\nrows {}\nengine {} rtol {} atol {}",
+        -objective,
+        result.chi2,
+        problem.rows.len(),
+        engines.probes.describe(),
+        settings.rtol,
+        settings.atol
+    );
+    match &arguments.out {
+        Some(path) => {
+            let mut out = Output::create(path)?;
+            write_simulation_table(&problem, &result.predictions, &mut out)
+                .and_then(|()| out.finish())
+                .map_err(CliError::output(path))?;
+            eprintln!("{sums}");
+        }
+        None => println!("{sums}"),
+    }
+    Ok(ExitCode::SUCCESS)
+}

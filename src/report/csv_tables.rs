@@ -1,0 +1,258 @@
+//! The CSV tables of checks and sweeps.
+//!
+//! Numbers are written in the shortest form that reads back to the same bits; NaN and infinities
+//! as `NaN`, `inf`, `-inf`.
+
+use crate::check::{CheckRow, CheckSummary, JudgedPoint, VerdictKind};
+use crate::model::OdeProblem;
+use crate::sweep::{Failure, PointResult};
+use std::io::{self, Write};
+
+/// `checks.csv` or `best.csv`: pyPESTO's columns under its names, then the paired ones, then what
+/// the estimate says of the cell.
+pub struct CheckTable<'a, W: Write> {
+    writer: csv::Writer<W>,
+    problem: &'a OdeProblem,
+    detailed: bool,
+}
+
+impl<'a, W: Write> CheckTable<'a, W> {
+    /// A table with its header; `detailed` adds pyPESTO's detailed columns.
+    pub fn new(out: W, problem: &'a OdeProblem, detailed: bool) -> io::Result<Self> {
+        let mut writer = csv::Writer::from_writer(out);
+        let mut header = vec!["point", "parameter", "eps"];
+        if detailed {
+            header.extend(["fval", "fval_p", "fval_m"]);
+        }
+        header.extend(["grad", "fd_f", "fd_b", "fd_c", "fd_err", "abs_err", "rel_err"]);
+        if detailed {
+            header.push("(grad-fd_c)/std({fd_f,fd_b,fd_c})");
+            header.push("|grad-fd_c|/mean(|fd_f-fd_b|,|fd_f-fd_c|,|fd_b-fd_c|)");
+        }
+        header.extend(["paired_f", "paired_b", "paired_c", "paired_err"]);
+        header.extend(["estimate", "bound", "verdict"]);
+        writer.write_record(&header)?;
+        Ok(Self { writer, problem, detailed })
+    }
+
+    /// Adds rows of a judged point (all of them, or the best).
+    pub fn add(&mut self, id: &str, judged: &JudgedPoint, rows: &[CheckRow]) -> io::Result<()> {
+        for row in rows {
+            let parameter = &self.problem.parameters[row.parameter.position()];
+            let mut record = vec![id.to_owned(), parameter.id.clone(), number(row.eps)];
+            let mut push = |values: &[f64]| record.extend(values.iter().map(|v| number(*v)));
+            if self.detailed {
+                push(&[row.fval, row.fval_p, row.fval_m]);
+            }
+            push(&[row.grad, row.fd_f, row.fd_b, row.fd_c, row.fd_err, row.abs_err, row.rel_err]);
+            if self.detailed {
+                push(&[row.weighted_by_std(), row.weighted_by_mean()]);
+            }
+            push(&[row.paired_f, row.paired_b, row.paired_c, row.paired_err]);
+            if let Some(cell) = judged.cells.iter().find(|c| c.parameter == row.parameter) {
+                let estimate = cell.estimate.map_or([f64::NAN; 2], |e| [e.value, e.bound]);
+                push(&estimate);
+                record.push(cell.verdict.kind.name().to_owned());
+            }
+            self.writer.write_record(&record)?;
+        }
+        Ok(())
+    }
+
+    /// Writes what is buffered and gives the underlying writer back.
+    pub fn finish(self) -> io::Result<W> {
+        self.writer.into_inner().map_err(|e| io::Error::other(e.to_string()))
+    }
+}
+
+/// `points.csv`: every point with what became of it.
+pub struct PointTable<W: Write> {
+    writer: csv::Writer<W>,
+}
+
+impl<W: Write> PointTable<W> {
+    /// A table with its header.
+    pub fn new(out: W, problem: &OdeProblem) -> io::Result<Self> {
+        let mut writer = csv::Writer::from_writer(out);
+        let fixed = ["point", "objective", "status", "steps"].map(str::to_owned);
+        writer.write_record(
+            fixed.into_iter().chain(problem.parameters.iter().map(|p| p.id.clone())),
+        )?;
+        Ok(Self { writer })
+    }
+
+    /// Adds a point, given on the parameter scale.
+    pub fn add(&mut self, id: &str, theta: &[f64], result: &PointResult) -> io::Result<()> {
+        let (objective, status) = match &result.objective {
+            Ok(value) => (*value, "ok".to_owned()),
+            Err(failure) => (f64::INFINITY, status_word(failure).to_owned()),
+        };
+        let fixed = [id.to_owned(), number(objective), status, result.steps.to_string()];
+        self.writer.write_record(fixed.into_iter().chain(theta.iter().map(|v| number(*v))))?;
+        Ok(())
+    }
+
+    /// Writes what is buffered and gives the underlying writer back.
+    pub fn finish(self) -> io::Result<W> {
+        self.writer.into_inner().map_err(|e| io::Error::other(e.to_string()))
+    }
+}
+
+/// `failures.csv`: every integration or likelihood that gave no value, with its reason.
+pub struct FailureTable<'a, W: Write> {
+    writer: csv::Writer<W>,
+    problem: &'a OdeProblem,
+}
+
+impl<'a, W: Write> FailureTable<'a, W> {
+    /// A table with its header.
+    pub fn new(out: W, problem: &'a OdeProblem) -> io::Result<Self> {
+        let mut writer = csv::Writer::from_writer(out);
+        writer.write_record([
+            "point",
+            "parameter",
+            "eps",
+            "side",
+            "simulation",
+            "status",
+            "time",
+            "steps",
+        ])?;
+        Ok(Self { writer, problem })
+    }
+
+    /// Adds the failures of a point and of its probes.
+    pub fn add(&mut self, id: &str, result: &PointResult) -> io::Result<()> {
+        if let Err(failure) = &result.objective {
+            self.write(id, "", "", "base", failure)?;
+        }
+        for pair in &result.probes {
+            let parameter = &self.problem.parameters[pair.parameter.position()].id;
+            for (side, value) in [("plus", &pair.plus), ("minus", &pair.minus)] {
+                if let Err(failure) = value {
+                    self.write(id, parameter, &number(pair.eps), side, failure)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn write(
+        &mut self,
+        point: &str,
+        parameter: &str,
+        eps: &str,
+        side: &str,
+        failure: &Failure,
+    ) -> io::Result<()> {
+        let (simulation, time, steps) = match failure {
+            Failure::Lane { simulation, report } => (
+                self.problem.simulations[simulation.position()].id.clone(),
+                number(report.t),
+                report.steps.to_string(),
+            ),
+            Failure::NotFinite { row } => {
+                let row = &self.problem.rows[row.position()];
+                let simulation = &self.problem.simulations[row.simulation.position()];
+                (simulation.id.clone(), number(simulation.output_times[row.output]), String::new())
+            }
+        };
+        let status = status_word(failure);
+        self.writer.write_record([
+            point,
+            parameter,
+            eps,
+            side,
+            &simulation,
+            status,
+            &time,
+            &steps,
+        ])?;
+        Ok(())
+    }
+
+    /// Writes what is buffered and gives the underlying writer back.
+    pub fn finish(self) -> io::Result<W> {
+        self.writer.into_inner().map_err(|e| io::Error::other(e.to_string()))
+    }
+}
+
+/// `parameters.csv`: statistics of every parameter over the points.
+pub fn write_parameters<W: Write>(
+    out: W,
+    problem: &OdeProblem,
+    summary: &CheckSummary,
+) -> io::Result<W> {
+    let mut writer = csv::Writer::from_writer(out);
+    let mut header = vec!["parameter", "points"];
+    header.extend(VerdictKind::ALL.map(VerdictKind::name));
+    header.extend([
+        "failure_rate",
+        "failure_rate_low",
+        "failure_rate_high",
+        "error_median",
+        "error_q90",
+        "error_max",
+        "best_eps",
+        "consistent_failure",
+    ]);
+    writer.write_record(&header)?;
+    for statistics in &summary.parameters {
+        let id = &problem.parameters[statistics.parameter.position()].id;
+        let mut record = vec![id.clone(), summary.points.to_string()];
+        record.extend(statistics.counts.iter().map(usize::to_string));
+        let (low, high) = statistics.failure_interval;
+        let [median, q90, max] = statistics.error_quantiles;
+        let values =
+            [statistics.failure_rate, low, high, median, q90, max, statistics.best_eps].map(number);
+        record.extend(values);
+        record.push(if statistics.is_consistent_failure { "yes" } else { "no" }.to_owned());
+        writer.write_record(&record)?;
+    }
+    writer.into_inner().map_err(|e| io::Error::other(e.to_string()))
+}
+
+/// `eps.csv`: how far plain and paired central differences are from the estimates, for each eps.
+pub fn write_eps<W: Write>(out: W, problem: &OdeProblem, summary: &CheckSummary) -> io::Result<W> {
+    let mut writer = csv::Writer::from_writer(out);
+    writer.write_record([
+        "parameter",
+        "eps",
+        "points",
+        "plain_error_median",
+        "paired_error_median",
+    ])?;
+    for row in &summary.eps {
+        writer.write_record([
+            problem.parameters[row.parameter.position()].id.clone(),
+            number(row.eps),
+            row.points.to_string(),
+            number(row.plain_error),
+            number(row.paired_error),
+        ])?;
+    }
+    writer.into_inner().map_err(|e| io::Error::other(e.to_string()))
+}
+
+fn status_word(failure: &Failure) -> &'static str {
+    use crate::engine::LaneStatus as S;
+    match failure {
+        Failure::Lane { report, .. } => match report.status {
+            S::Ok => "ok",
+            S::TooManySteps => "too_many_steps",
+            S::StepTooSmall => "step_too_small",
+            S::NotFinite => "not_finite",
+        },
+        Failure::NotFinite { .. } => "likelihood_not_finite",
+    }
+}
+
+/// The shortest text that reads back to the same bits.
+fn number(value: f64) -> String {
+    let magnitude = value.abs();
+    if value == 0.0 || (1e-4..1e15).contains(&magnitude) || !value.is_finite() {
+        format!("{value}")
+    } else {
+        format!("{value:e}")
+    }
+}

@@ -1,0 +1,11 @@
+//! Writing results: CSV tables, terminal tables, the run's record.
+
+mod csv_tables;
+mod record;
+mod simulations;
+mod terminal;
+
+pub use csv_tables::{CheckTable, FailureTable, PointTable, write_eps, write_parameters};
+pub use record::{RunRecord, digest};
+pub use simulations::write_simulation_table;
+pub use terminal::{Style, check_table, parameter_table};

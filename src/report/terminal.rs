@@ -1,0 +1,151 @@
+//! Tables for people.
+
+use crate::check::{CheckRow, CheckSummary, JudgedPoint, VerdictKind};
+use crate::model::OdeProblem;
+use comfy_table::{Cell, CellAlignment, Color, Table, presets};
+
+/// How to print.
+#[derive(Debug, Clone, Copy)]
+pub struct Style {
+    pub colours: bool,
+    pub detailed: bool,
+}
+
+/// Above these a value is coloured: differences that scatter, errors that pyPESTO's own rule
+/// (`check_gradients_match_finite_differences`) would not accept.
+const LARGE_FD_ERR: f64 = 1.0;
+const LARGE_ABS_ERR: f64 = 1e-3;
+const LARGE_REL_ERR: f64 = 1e-2;
+
+/// The rows of one point as a table.
+pub fn check_table(
+    problem: &OdeProblem,
+    judged: &JudgedPoint,
+    rows: &[CheckRow],
+    style: Style,
+) -> String {
+    let mut header = vec!["parameter"];
+    if style.detailed {
+        header.extend(["fval", "fval_p", "fval_m"]);
+    }
+    header.extend(["grad", "fd_f", "fd_b", "fd_c", "fd_err", "abs_err", "rel_err", "eps"]);
+    if style.detailed {
+        header.extend(["/std", "/mean"]);
+    }
+    header.extend(["paired_c", "estimate", "bound", "verdict"]);
+    let mut table = new_table(&header);
+    for row in rows {
+        let number = |v: f64| Cell::new(short(v)).set_alignment(CellAlignment::Right);
+        let warn = |v: f64, limit: f64| {
+            let cell = number(v);
+            if style.colours && v > limit { cell.fg(Color::DarkYellow) } else { cell }
+        };
+        let mut cells = vec![Cell::new(&problem.parameters[row.parameter.position()].id)];
+        if style.detailed {
+            cells.extend([row.fval, row.fval_p, row.fval_m].map(number));
+        }
+        cells.extend([row.grad, row.fd_f, row.fd_b, row.fd_c].map(number));
+        cells.push(warn(row.fd_err, LARGE_FD_ERR));
+        cells.push(warn(row.abs_err, LARGE_ABS_ERR));
+        cells.push(warn(row.rel_err, LARGE_REL_ERR));
+        cells.push(number(row.eps));
+        if style.detailed {
+            cells.extend([row.weighted_by_std(), row.weighted_by_mean()].map(number));
+        }
+        cells.push(number(row.paired_c));
+        if let Some(cell) = judged.cells.iter().find(|c| c.parameter == row.parameter) {
+            let [value, bound] = cell.estimate.map_or([f64::NAN; 2], |e| [e.value, e.bound]);
+            cells.extend([value, bound].map(number));
+            cells.push(verdict_cell(cell.verdict.kind, style));
+        }
+        table.add_row(cells);
+    }
+    finish(table, style)
+}
+
+/// The statistics of all parameters as a table.
+pub fn parameter_table(problem: &OdeProblem, summary: &CheckSummary, style: Style) -> String {
+    let mut table = new_table(&[
+        "parameter",
+        "pass",
+        "fail",
+        "inconclusive",
+        "kink",
+        "insens.",
+        "missing",
+        "failed",
+        "failure rate",
+        "median error",
+        "largest error",
+        "best eps",
+        "consistent failure",
+    ]);
+    for statistics in &summary.parameters {
+        let right = |text: String| Cell::new(text).set_alignment(CellAlignment::Right);
+        let mut cells = vec![Cell::new(&problem.parameters[statistics.parameter.position()].id)];
+        cells.extend(statistics.counts.iter().map(|c| right(c.to_string())));
+        let (low, high) = statistics.failure_interval;
+        cells.push(right(format!("{:.3} [{low:.3}, {high:.3}]", statistics.failure_rate)));
+        cells.push(right(short(statistics.error_quantiles[0])));
+        cells.push(right(short(statistics.error_quantiles[2])));
+        cells.push(right(short(statistics.best_eps)));
+        let verdict = Cell::new(if statistics.is_consistent_failure { "YES" } else { "no" });
+        cells.push(match (style.colours, statistics.is_consistent_failure) {
+            (true, true) => verdict.fg(Color::Red),
+            _ => verdict,
+        });
+        table.add_row(cells);
+    }
+    finish(table, style)
+}
+
+fn verdict_cell(kind: VerdictKind, style: Style) -> Cell {
+    let cell = Cell::new(kind.name());
+    if !style.colours {
+        return cell;
+    }
+    match kind {
+        VerdictKind::Pass => cell.fg(Color::Green),
+        VerdictKind::Fail | VerdictKind::GradientMissing => cell.fg(Color::Red),
+        _ => cell.fg(Color::DarkYellow),
+    }
+}
+
+fn new_table(header: &[&str]) -> Table {
+    let mut table = Table::new();
+    table.load_style(presets::UTF8_HORIZONTAL_ONLY).set_header(header);
+    table
+}
+
+fn finish(mut table: Table, style: Style) -> String {
+    if style.colours {
+        table.enforce_styling();
+    } else {
+        table.force_no_tty();
+    }
+    table.to_string()
+}
+
+/// Seven significant digits.
+fn short(value: f64) -> String {
+    let magnitude = value.abs();
+    if !value.is_finite() || value == 0.0 {
+        format!("{value}")
+    } else if (1e-3..1e6).contains(&magnitude) {
+        let digits = 6 - magnitude.log10().floor() as i32;
+        let text = format!("{value:.*}", digits.max(0) as usize);
+        if text.contains('.') {
+            text.trim_end_matches('0').trim_end_matches('.').to_owned()
+        } else {
+            text
+        }
+    } else {
+        let text = format!("{value:.6e}");
+        match text.split_once('e') {
+            Some((mantissa, exponent)) => {
+                format!("{}e{exponent}", mantissa.trim_end_matches('0').trim_end_matches('.'))
+            }
+            None => text,
+        }
+    }
+}
