@@ -257,7 +257,7 @@ fn coefficients_satisfy_the_order_conditions() {
     assert_eq!(counts, [1, 1, 2, 4, 9, 20], "numbers of rooted trees (OEIS A000081)");
     let method = Classical::new(&A, &C, GAMMA);
     // Entries of C up to 165 carry 16 digits, and the conditions multiply up to four of them.
-    const TOLERANCE: f64 = 1e-11;
+    const TOLERANCE: f64 = 1e-12;
     for order in 1..=6 {
         let (full, embedded) = (
             worst_defect(&method, &method.weights, order),
@@ -267,8 +267,7 @@ fn coefficients_satisfy_the_order_conditions() {
         // Of just that order: the next one's conditions do not hold.
         assert_eq!(full < TOLERANCE, order <= 5);
         assert_eq!(embedded < TOLERANCE, order <= 4);
-        assert!(full < TOLERANCE || full > 1e-5);
-        assert!(embedded < TOLERANCE || embedded > 1e-5);
+        assert!([full, embedded].iter().all(|d| !(TOLERANCE..=1e-5).contains(d)));
     }
     // Times of the stages are the sums of α's rows, the weights of ∂f/∂t those of Γ's.
     for i in 0..STAGES {
@@ -551,7 +550,7 @@ fn sparse_lu_solves_as_dense_elimination_does() {
 /// Global errors over the tolerance; a multiple that a controller of local errors, with a safety
 /// factor of 0.9 and a fourth-order estimate for a fifth-order result, does not pass on problems
 /// that do not amplify errors.
-const GLOBAL_FACTOR: f64 = 20.0;
+const GLOBAL_FACTOR: f64 = 5.0;
 
 fn check_global_error(name: &str, result: &BatchResult, want: &[f64], [rtol, atol]: [f64; 2]) {
     let worst = result
@@ -620,11 +619,12 @@ fn robertson() -> StepGenerator {
 
 #[test]
 fn robertson_is_solved_to_the_tolerance() {
-    // At t = 40: explicit Taylor series of order 40 in 200-bit fixed point, steps 1/400 and 1/600
-    // agreeing to 20 digits. At t = 1e11: F. Mazzia and C. Magherini, "Test Set for Initial Value
-    // Problem Solvers", release 2.4 (2008), problem ROBER.
-    let at_40 = [0.7158270687, 9.185534764e-6, 0.2841637457];
-    let at_1e11 = [0.2083340149701255e-7, 0.8333360770334713e-13, 0.9999999791665050];
+    // At t = 40: explicit Taylor series of order 40 in 200-bit fixed point, with steps from 1/10000
+    // at the start to 1/1200, and again with steps shorter by a quarter: 30 digits agree. At
+    // t = 1e11: F. Mazzia and C. Magherini, "Test Set for Initial Value Problem Solvers", release
+    // 2.4 (2008), problem ROBER.
+    let at_40 = [0.715827068719405, 9.185534764557764e-6, 0.28416374574583035];
+    let at_1e11 = [0.2083340149701255e-7, 0.8333360770334713e-13, 0.999999979166505];
     for tolerances in [[1e-8, 1e-14], [1e-11, 1e-18]] {
         let line = timeline(0.0, &[40.0, 1e11]);
         let rates = [0.04, 1e4, 3e7];
@@ -633,15 +633,14 @@ fn robertson_is_solved_to_the_tolerance() {
         let mut part = result.clone();
         part.outputs = early.to_vec();
         check_global_error("Robertson at 40", &part, &at_40, tolerances);
-        // x1 and x2 decay from 1 over eight decades of time: their relative errors collect over
-        // all steps, and the published digits end at 1e-12 or so of them.
+        // x1 and x2 decay over eight decades of time: their relative errors collect on the way.
         let worst = late
             .iter()
             .zip(at_1e11)
             .map(|(got, want)| ((got - want) / want).abs())
             .fold(0.0, f64::max);
         println!("Robertson at 1e11, rtol {:.0e}: relative error {worst:.1e}", tolerances[0]);
-        assert!(worst < 100.0 * tolerances[0] + 1e-10);
+        assert!(worst < 20.0 * tolerances[0]);
     }
 }
 
@@ -752,9 +751,57 @@ fn tangents_of_a_decay_are_its_sensitivities() {
             .collect();
         let worst = got.iter().zip(&want).map(|(g, w)| ((g - w) / w).abs()).fold(0.0, f64::max);
         println!("decay, rtol {rtol:.0e}: sensitivities off by {worst:.1e}");
-        // The derivative by k of a relative error ε(h·k) is about as large as the error itself
-        // times the order: 5 times the global factor.
+        // The derivative by k of a relative error (h·k)⁵ is that error times the order.
         assert!(worst < 5.0 * GLOBAL_FACTOR * rtol, "{worst}");
+    }
+}
+
+/// Powers x^n with a slot as exponent, at x = 0: the states' derivatives are finite there, so the
+/// tangents are, also where second derivatives of the power are not (n < 2, x not moving).
+#[test]
+fn tangents_of_powers_that_start_at_zero_are_finite() {
+    // x' = p0 − x, y' = p1·x^n/(1 + x^n) − y, a Hill function of a species that is absent at first.
+    let generator = generator([2, 3, 0], |g, s| {
+        let one = g.constant(1.0);
+        let power = g.pow(s.x[0], s.p[2]);
+        let below = g.add(one, power);
+        let bound = g.div(power, below);
+        let made = g.mul(s.p[1], bound);
+        vec![g.sub(s.p[0], s.x[0]), g.sub(made, s.x[1])]
+    });
+    let line = timeline(0.0, &[2.0]);
+    let directions: Vec<SlotIdx> = (0..3).map(SlotIdx::from_position).collect();
+    let step = generator.replay();
+    let tangent_step = generator.replay_with_tangents(&directions);
+    // The last starts a rounding error below 0, as states that decayed there do; whole powers are
+    // defined there and do not move with the exponent.
+    for (x, n) in [(0.0, 1.0), (0.0, 1.5), (0.0, 2.0), (0.0, 2.5), (-1e-15, 2.0)] {
+        let base = [1.0, 2.0, n];
+        let plain = run_adaptive(&generator, &[x, 0.0], &base, &line, [1e-8, 1e-12]);
+        let schedule = &plain.schedules[0];
+        let mut start = vec![x, 0.0];
+        start.extend([0.0; 6]);
+        let got = run_replay(&tangent_step, &start, &base, &line, schedule);
+        assert_eq!(got[..2], plain.outputs[..]);
+        for k in 0..3 {
+            // For n below 1 or not whole with x < 0 there is no trajectory to compare with.
+            if k == 2 && (n == 1.0 || x < 0.0) {
+                assert!(got[2 + 2 * k..][..2].iter().all(|v| v.is_finite()));
+                continue;
+            }
+            let eps = 1e-4;
+            let sides = [eps, -eps].map(|change| {
+                let mut p = base;
+                p[k] += change;
+                run_replay(&step, &[x, 0.0], &p, &line, schedule)
+            });
+            for i in 0..2 {
+                let want = (sides[0][i] - sides[1][i]) / (2.0 * eps);
+                let tangent = got[2 + 2 * k + i];
+                // eps²/6 times a third derivative of 10 or so.
+                assert!((tangent - want).abs() < 1e-7, "n {n}, x {x}: {tangent}, not {want}");
+            }
+        }
     }
 }
 
@@ -785,18 +832,4 @@ fn switches_act_exactly_at_their_breakpoint() {
     late.segments[1].switches[0] = 1.0;
     let wrong = run_adaptive(&generator, &[0.5], &[], &late, [1e-8, 1e-12]);
     assert!((wrong.outputs[1] - 1.5).abs() < 1e-14);
-}
-
-#[test]
-fn zz_probe() {
-    for tolerances in [[1e-8, 1e-14], [1e-11, 1e-18], [1e-11, 1e-16],[1e-11,1e-14]] {
-        for ends in [&[0.4, 40.0, 4e3, 4e5, 4e7, 4e9, 1e11][..], &[1e11][..]] {
-        let line = timeline(0.0, ends);
-        let rates = [0.04, 1e4, 3e7];
-        let r = run_adaptive(&robertson(), &[1.0, 0.0, 0.0], &rates, &line, tolerances);
-        let mut seg = vec![]; let mut c = 0;
-        for f in &r.schedules[0].fractions { c += 1; if *f < 0.0 { seg.push(c); c = 0; } }
-        println!("{tolerances:?} attempts {} accepted {} by segment {seg:?} end {:?}", r.reports[0].steps, r.schedules[0].fractions.len(), &r.outputs[r.outputs.len()-3..]);
-        }
-    }
 }

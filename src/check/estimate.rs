@@ -35,7 +35,7 @@ pub struct Estimate {
 /// Multiple of a difference's standard rounding error that counts as its bound. Rounding errors
 /// of a trajectory grow over its steps: on the STAT5 problem at 3,300 steps the error seen was
 /// five times the standard size.
-const NOISE_FACTOR: f64 = 32.0;
+const NOISE_FACTOR: f64 = 16.0;
 /// Multiple of an extrapolation's last correction that counts as a bound on what it leaves.
 const CORRECTION_FACTOR: f64 = 2.0;
 /// Highest number of extrapolations of one entry.

@@ -25,6 +25,28 @@ pub struct CheckPlan {
     pub consistent: f64,
 }
 
+/// Steps that are added where the grid leaves an estimate less certain than
+/// [`WANTED_CERTAINTY`]: large ones, whose rounding errors are small, close enough to each other
+/// for extrapolation.
+const FURTHER_EPS: [f64; 4] = [1e-1, 5e-2, 2.5e-2, 1.25e-2];
+/// Bound over estimate above which further steps are tried.
+const WANTED_CERTAINTY: f64 = 1e-6;
+
+impl CheckPlan {
+    /// Further steps for a cell with these differences. The gradient has no say in it.
+    fn refine(&self, pairs: &[ProbePair]) -> Vec<f64> {
+        // A single step asks for that step's table.
+        if pairs.len() < 2 {
+            return Vec::new();
+        }
+        let ladder: Vec<Rung> = pairs.iter().map(|p| rung(p, self.relative_noise)).collect();
+        match estimate(&ladder) {
+            Some(e) if e.bound <= WANTED_CERTAINTY * e.value.abs() => Vec::new(),
+            _ => FURTHER_EPS.into_iter().filter(|e| !self.eps.contains(e)).collect(),
+        }
+    }
+}
+
 /// One cell (point × parameter), judged.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct JudgedCell {
@@ -82,7 +104,8 @@ pub fn run<E: From<EngineError>>(
     let (mut failed_points, mut lanes, mut steps) = (0, 0, 0);
     let mut next = 0;
     for points in theta_scaled.chunks(chunk) {
-        let evaluated = evaluator.evaluate(points, &plan.parameters, &plan.eps)?;
+        let evaluated =
+            evaluator.evaluate(points, &plan.parameters, &plan.eps, &|pairs| plan.refine(pairs))?;
         lanes += evaluated.lanes;
         steps += evaluated.steps;
         for (theta, result) in points.iter().zip(&evaluated.points) {
@@ -128,7 +151,9 @@ pub fn judge_point(
         .enumerate()
         .map(|(j, &parameter)| {
             let pairs = result.probes.get(j * count..(j + 1) * count).unwrap_or(&[]);
-            let ladder: Vec<Rung> = pairs.iter().map(|p| rung(p, plan.relative_noise)).collect();
+            let further = result.refinements.iter().filter(|p| p.parameter == parameter);
+            let ladder: Vec<Rung> =
+                pairs.iter().chain(further).map(|p| rung(p, plan.relative_noise)).collect();
             let estimate = estimate(&ladder);
             let value = gradient.map_or(f64::NAN, |g| g[parameter.position()]);
             let cell = Cell {

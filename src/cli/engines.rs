@@ -7,7 +7,7 @@ use crate::engine::gpu::{self, GpuEngine};
 use crate::engine::{Engine, EngineError};
 use crate::model::OdeProblem;
 use crate::startpoints;
-use crate::sweep::{Evaluator, Settings};
+use crate::sweep::{Evaluator, Settings, no_refinement};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -118,10 +118,10 @@ fn calibrate(
         let began = Instant::now();
         let evaluator = Evaluator::new(problem, settings, engine, None)?;
         // Drivers compile at the first dispatch.
-        evaluator.evaluate(&points[..1], &parameters[..1], &[1e-5])?;
+        evaluator.evaluate(&points[..1], &parameters[..1], &[1e-5], &no_refinement)?;
         let compiling = began.elapsed();
         let began = Instant::now();
-        let evaluated = evaluator.evaluate(&points, &parameters, &[1e-5])?;
+        let evaluated = evaluator.evaluate(&points, &parameters, &[1e-5], &no_refinement)?;
         Ok((compiling, began.elapsed().as_secs_f64() / evaluated.lanes.max(1) as f64))
     };
     let engine = GpuEngine::open(adapter)?;

@@ -5,7 +5,7 @@ use super::output::Output;
 use super::{CliError, engines};
 use crate::model;
 use crate::report::write_simulation_table;
-use crate::sweep::Evaluator;
+use crate::sweep::{Evaluator, no_refinement};
 use clap::Args;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -43,7 +43,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, CliError> {
     }
     let engines = engines::choose(&arguments.solver, &problem, settings, 1)?;
     let evaluator = Evaluator::new(&problem, settings, engines.probes.as_ref(), None)?;
-    let evaluated = evaluator.evaluate(&points.theta_scaled, &[], &[])?;
+    let evaluated = evaluator.evaluate(&points.theta_scaled, &[], &[], &no_refinement)?;
     let result = &evaluated.points[0];
     let objective = match &result.objective {
         Ok(objective) => *objective,

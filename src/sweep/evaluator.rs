@@ -1,7 +1,7 @@
 //! Integrating points, their probes and their tangents.
 
 use super::lanes::{InitialTangents, LanePreparation};
-use super::score::{PointResult, Scorer};
+use super::score::{PointResult, ProbePair, Scorer};
 use crate::engine::{
     Batch, BatchResult, Control, Engine, EngineError, Kernel, LaneStatus, Timeline,
 };
@@ -84,6 +84,31 @@ pub(super) struct Move {
     pub(super) theta: f64,
 }
 
+/// Lanes to integrate for moves.
+struct ProbeLanes {
+    simulations: Vec<SimulationIdx>,
+    slots: Vec<Vec<f64>>,
+    point_of: Vec<usize>,
+    /// For each move its lane by simulation; none where the trajectory is the point's own.
+    lanes_of: Vec<Vec<Option<usize>>>,
+}
+
+/// Integrated probes.
+struct Probed {
+    /// The points as the probes are integrated, where that is not adaptively.
+    base: Option<Run>,
+    probes: Run,
+    lanes_of: Vec<Vec<Option<usize>>>,
+}
+
+/// Further eps to try for a cell, given its pairs.
+pub type Refine<'a> = dyn Fn(&[ProbePair]) -> Vec<f64> + 'a;
+
+/// Asks for nothing.
+pub fn no_refinement(_: &[ProbePair]) -> Vec<f64> {
+    Vec::new()
+}
+
 /// Points that were evaluated together.
 pub struct EvaluatedChunk {
     pub points: Vec<PointResult>,
@@ -164,11 +189,13 @@ impl<'p> Evaluator<'p> {
 
     /// Objective, gradient (where tangents were compiled) and differences of each point, given on
     /// the parameter scale. Differences are formed for `parameters` × `eps`; either may be empty.
+    /// `refine` sees the pairs of each cell and may ask for further eps.
     pub fn evaluate(
         &self,
         points: &[Vec<f64>],
         parameters: &[ParameterIdx],
         eps: &[f64],
+        refine: &Refine<'_>,
     ) -> Result<EvaluatedChunk, EngineError> {
         let linear: Vec<Vec<f64>> = points.iter().map(|x| self.unscaled(x)).collect();
         let adaptive = self.integrate_base(&linear)?;
@@ -179,40 +206,23 @@ impl<'p> Evaluator<'p> {
             .chunks(simulations)
             .map(|reports| reports.iter().all(|r| r.status == LaneStatus::Ok))
             .collect();
-
-        let mut moves = Vec::new();
-        for (point, theta) in points.iter().enumerate().filter(|(point, _)| is_ok[*point]) {
+        let mut requests = Vec::new();
+        for point in (0..points.len()).filter(|point| is_ok[*point]) {
             for &parameter in parameters {
-                let here = theta[parameter.position()];
-                for &step in eps {
-                    moves.push(Move { point, parameter, theta: here + step });
-                    moves.push(Move { point, parameter, theta: here - step });
-                }
+                requests.extend(eps.iter().map(|&step| (point, parameter, step)));
             }
         }
-        let (base, probes, probe_lanes) = match self.settings.steps {
-            StepMode::Shared => self.replay_probes(&linear, &adaptive, &is_ok, &moves)?,
-            StepMode::Adaptive => {
-                let (probes, lanes) = self.adaptive_probes(&linear, &moves)?;
-                (None, probes, lanes)
-            }
-        };
+        let moves = moves_of(points, &requests);
+        let probed = self.integrate_probes(&linear, &adaptive, &moves)?;
         let tangents = self.integrate_tangents(&adaptive, &is_ok)?;
-
-        let mut lanes = adaptive.result.reports.len() as u64;
-        let mut steps = total_steps(&adaptive);
-        for run in base.iter().chain([&probes]).chain(&tangents) {
-            lanes += run.result.reports.len() as u64;
-            steps += total_steps(run);
-        }
         let scorer = Scorer {
             problem: self.problem,
             objective: &self.objective,
             tangents: &self.tangents,
             adaptive: &adaptive,
-            base: base.as_ref().unwrap_or(&adaptive),
-            probes: &probes,
-            probe_lanes: &probe_lanes,
+            base: probed.base.as_ref().unwrap_or(&adaptive),
+            probes: &probed.probes,
+            probe_lanes: &probed.lanes_of,
             moves: &moves,
             tangent_runs: &tangents,
             is_ok: &is_ok,
@@ -221,7 +231,52 @@ impl<'p> Evaluator<'p> {
             parameters,
             eps,
         };
-        Ok(EvaluatedChunk { points: scorer.score(), lanes, steps })
+        let mut results = scorer.score();
+        let mut runs = vec![&adaptive, &probed.probes];
+        runs.extend(&probed.base);
+        runs.extend(&tangents);
+
+        let mut further = Vec::new();
+        for (point, result) in results.iter().enumerate() {
+            for pairs in result.probes.chunks(eps.len().max(1)) {
+                further.extend(refine(pairs).into_iter().map(|e| (point, pairs[0].parameter, e)));
+            }
+        }
+        let mut refined = None;
+        if !further.is_empty() {
+            let moves = moves_of(points, &further);
+            let probed = self.integrate_probes(&linear, &adaptive, &moves)?;
+            let scorer = Scorer {
+                base: probed.base.as_ref().unwrap_or(&adaptive),
+                probes: &probed.probes,
+                probe_lanes: &probed.lanes_of,
+                moves: &moves,
+                ..scorer
+            };
+            scorer.score_refinements(&further, &mut results);
+            refined = Some(probed);
+        }
+        if let Some(probed) = &refined {
+            runs.push(&probed.probes);
+            runs.extend(&probed.base);
+        }
+        Ok(EvaluatedChunk {
+            points: results,
+            lanes: runs.iter().map(|run| run.result.reports.len() as u64).sum(),
+            steps: runs.iter().map(|run| total_steps(run)).sum(),
+        })
+    }
+
+    fn integrate_probes(
+        &self,
+        linear: &[Vec<f64>],
+        adaptive: &Run,
+        moves: &[Move],
+    ) -> Result<Probed, EngineError> {
+        match self.settings.steps {
+            StepMode::Shared => self.replay_probes(linear, adaptive, moves),
+            StepMode::Adaptive => self.adaptive_probes(linear, moves),
+        }
     }
 
     /// Linear values of a point's parameters.
@@ -275,11 +330,7 @@ impl<'p> Evaluator<'p> {
 
     /// Lanes of the moves: simulation and slots of each, and for each move its lanes by
     /// simulation (none where the trajectory is the point's own).
-    fn probe_lanes(
-        &self,
-        linear: &[Vec<f64>],
-        moves: &[Move],
-    ) -> (Vec<SimulationIdx>, Vec<Vec<f64>>, Vec<usize>, Vec<Vec<Option<usize>>>) {
+    fn probe_lanes(&self, linear: &[Vec<f64>], moves: &[Move]) -> ProbeLanes {
         let (mut simulations, mut slots, mut point_of) = (Vec::new(), Vec::new(), Vec::new());
         let mut lanes_of = Vec::with_capacity(moves.len());
         let mut moved: Vec<f64> = Vec::new();
@@ -297,23 +348,21 @@ impl<'p> Evaluator<'p> {
             }
             lanes_of.push(lanes);
         }
-        (simulations, slots, point_of, lanes_of)
+        ProbeLanes { simulations, slots, point_of, lanes_of }
     }
 
     /// The points once more and their probes, all by the replayed step.
-    #[allow(clippy::type_complexity)]
     fn replay_probes(
         &self,
         linear: &[Vec<f64>],
         adaptive: &Run,
-        is_ok: &[bool],
         moves: &[Move],
-    ) -> Result<(Option<Run>, Run, Vec<Vec<Option<usize>>>), EngineError> {
+    ) -> Result<Probed, EngineError> {
         let count = self.problem.simulations.len();
         let width = self.problem.state_ids.len();
         // A point and all its probes are one program's work, so that nothing but the moved
         // parameter differs. Lanes of failed points replay what there is of their schedule.
-        let (simulations, slots, point_of, lanes_of) = self.probe_lanes(linear, moves);
+        let ProbeLanes { simulations, slots, point_of, lanes_of } = self.probe_lanes(linear, moves);
         let base_lanes = adaptive.slots.len();
         let mut all_slots = adaptive.slots.clone();
         all_slots.extend(slots);
@@ -327,7 +376,6 @@ impl<'p> Evaluator<'p> {
                 .zip(&point_of)
                 .map(|(s, point)| ScheduleIdx::from_position(point * count + s.position())),
         );
-        debug_assert!(point_of.iter().all(|p| is_ok[*p]));
         all_simulations.extend(simulations);
         let carried = self.carried(&all_slots);
         let initial = self.preparation.initial_states(all_slots.len(), &carried);
@@ -356,17 +404,14 @@ impl<'p> Evaluator<'p> {
         let base = Run { slots: all_slots, initial: base_initial, width, result };
         let probes =
             Run { slots: probe_slots, initial: probe_initial, width, result: probe_result };
-        Ok((Some(base), probes, lanes_of))
+        Ok(Probed { base: Some(base), probes, lanes_of })
     }
 
     /// The probes with steps of their own.
-    fn adaptive_probes(
-        &self,
-        linear: &[Vec<f64>],
-        moves: &[Move],
-    ) -> Result<(Run, Vec<Vec<Option<usize>>>), EngineError> {
-        let (simulations, slots, _, lanes_of) = self.probe_lanes(linear, moves);
-        Ok((self.integrate_adaptively(&simulations, slots)?, lanes_of))
+    fn adaptive_probes(&self, linear: &[Vec<f64>], moves: &[Move]) -> Result<Probed, EngineError> {
+        let ProbeLanes { simulations, slots, lanes_of, .. } = self.probe_lanes(linear, moves);
+        let probes = self.integrate_adaptively(&simulations, slots)?;
+        Ok(Probed { base: None, probes, lanes_of })
     }
 
     /// Tangents of every point and simulation, a run for each tangent program; failed points have
@@ -400,6 +445,17 @@ impl<'p> Evaluator<'p> {
             })
             .collect()
     }
+}
+
+/// Both moves of each (point, parameter, eps).
+fn moves_of(points: &[Vec<f64>], requests: &[(usize, ParameterIdx, f64)]) -> Vec<Move> {
+    requests
+        .iter()
+        .flat_map(|&(point, parameter, eps)| {
+            let here = points[point][parameter.position()];
+            [here + eps, here - eps].map(|theta| Move { point, parameter, theta })
+        })
+        .collect()
 }
 
 fn total_steps(run: &Run) -> u64 {

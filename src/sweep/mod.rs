@@ -9,6 +9,6 @@ mod evaluator;
 mod lanes;
 mod score;
 
-pub use evaluator::{EvaluatedChunk, Evaluator, Settings, StepMode};
+pub use evaluator::{EvaluatedChunk, Evaluator, Refine, Settings, StepMode, no_refinement};
 pub use lanes::{InitialTangents, LanePreparation};
 pub use score::{Failure, PointResult, ProbePair};

@@ -61,6 +61,8 @@ pub struct PointResult {
     pub gradient: Option<Vec<f64>>,
     /// `[parameter][eps]`, flat, in the order asked for; empty where the point failed.
     pub probes: Vec<ProbePair>,
+    /// Differences with further eps, of the parameters for which they were asked.
+    pub refinements: Vec<ProbePair>,
     /// Predictions of all rows; empty where the point failed.
     pub predictions: Vec<Prediction>,
 }
@@ -145,6 +147,7 @@ impl Scorer<'_> {
             steps: reports.iter().map(|r| u64::from(r.steps)).sum(),
             gradient: None,
             probes: Vec::new(),
+            refinements: Vec::new(),
             predictions: Vec::new(),
         };
         let own = &self.base.result.reports[point * count..][..count];
@@ -157,8 +160,7 @@ impl Scorer<'_> {
         }
         let rows: Vec<RowIdx> = (0..self.problem.rows.len()).map(RowIdx::from_position).collect();
         let predictions = self.predict(&rows, &self.linear[point], &|s| self.own(point, s));
-        let contributions: Vec<f64> =
-            rows.iter().map(|&r| self.nllh(r, predictions[r.position()])).collect();
+        let contributions = self.contributions(&predictions);
         if let Some(row) = contributions.iter().position(|l| !l.is_finite()) {
             result.objective = Err(Failure::NotFinite { row: RowIdx::from_position(row) });
             return result;
@@ -173,22 +175,48 @@ impl Scorer<'_> {
             .sum();
         result.gradient = self.gradient(point);
         let mut next = first_move;
-        for (j, &parameter) in self.parameters.iter().enumerate() {
-            let noise = self.round_off_of(&affected[j], &predictions);
+        for (&parameter, affected) in self.parameters.iter().zip(affected) {
             for &eps in self.eps {
-                let sides = [next, next + 1].map(|m| self.probe(point, m, &affected[j]));
+                let pair = Pair { parameter, eps, point, first_move: next };
                 next += 2;
-                result.probes.push(self.pair(
-                    Pair { parameter, eps, point, sides },
-                    &affected[j],
-                    &predictions,
-                    &contributions,
-                    noise,
-                ));
+                result.probes.push(self.pair(pair, affected, &predictions, &contributions));
             }
         }
         result.predictions = predictions;
         result
+    }
+
+    /// Adds differences with further eps to points that are scored already: `requests` are
+    /// (point, parameter, eps), a pair of moves each, in order.
+    pub(super) fn score_refinements(
+        &self,
+        requests: &[(usize, ParameterIdx, f64)],
+        points: &mut [PointResult],
+    ) {
+        let affected: Vec<Affected> = self.parameters.iter().map(|&p| self.affected(p)).collect();
+        let mut pairs: Vec<(usize, ProbePair)> = requests
+            .par_iter()
+            .enumerate()
+            .filter_map(|(i, &(point, parameter, eps))| {
+                let j = self.parameters.iter().position(|p| *p == parameter)?;
+                let predictions = &points[point].predictions;
+                let contributions = self.contributions(predictions);
+                let pair = Pair { parameter, eps, point, first_move: 2 * i };
+                Some((point, self.pair(pair, &affected[j], predictions, &contributions)))
+            })
+            .collect();
+        for (point, pair) in pairs.drain(..) {
+            points[point].refinements.push(pair);
+        }
+    }
+
+    /// Each row's contribution to the objective.
+    fn contributions(&self, predictions: &[Prediction]) -> Vec<f64> {
+        predictions
+            .iter()
+            .enumerate()
+            .map(|(r, &prediction)| self.nllh(RowIdx::from_position(r), prediction))
+            .collect()
     }
 
     fn noise_model(&self, row: RowIdx) -> crate::objective::NoiseModel {
@@ -325,18 +353,20 @@ impl Scorer<'_> {
             .collect()
     }
 
-    /// Σ (|∂l/∂y·y| + |∂l/∂σ·σ|)·2⁻⁵² over the affected rows.
-    fn round_off_of(&self, affected: &Affected, predictions: &[Prediction]) -> f64 {
-        affected
-            .rows
-            .iter()
-            .map(|&r| {
-                let prediction = predictions[r.position()];
-                let row = &self.problem.rows[r.position()];
-                let (l_y, l_sigma) = self.noise_model(r).nllh_derivatives(row.measured, prediction);
-                ((l_y * prediction.y).abs() + (l_sigma * prediction.sigma).abs()) * f64::EPSILON
-            })
-            .sum()
+    /// Σ (|∂l/∂y·y| + |∂l/∂σ·σ|)·2⁻⁵² over the rows, of what differs between the two sides.
+    fn round_off(&self, affected: &Affected, base: &[Prediction], sides: [&Side; 2]) -> f64 {
+        let [plus, minus] = sides;
+        let terms = affected.rows.iter().enumerate().map(|(i, &r)| {
+            let prediction = base[r.position()];
+            let measured = self.problem.rows[r.position()].measured;
+            let (l_y, l_sigma) = self.noise_model(r).nllh_derivatives(measured, prediction);
+            let (p, m) = (plus.predictions[i], minus.predictions[i]);
+            let in_y = if p.y == m.y { 0.0 } else { (l_y * prediction.y).abs() };
+            let in_sigma =
+                if p.sigma == m.sigma { 0.0 } else { (l_sigma * prediction.sigma).abs() };
+            (in_y + in_sigma) * f64::EPSILON
+        });
+        terms.sum()
     }
 
     fn pair(
@@ -345,9 +375,9 @@ impl Scorer<'_> {
         affected: &Affected,
         predictions: &[Prediction],
         contributions: &[f64],
-        noise: f64,
     ) -> ProbePair {
-        let Pair { parameter, eps, point, sides: [plus, minus] } = pair;
+        let Pair { parameter, eps, point, first_move } = pair;
+        let [plus, minus] = [first_move, first_move + 1].map(|m| self.probe(point, m, affected));
         let nan = f64::NAN;
         let mut result = ProbePair {
             parameter,
@@ -357,7 +387,7 @@ impl Scorer<'_> {
             paired_forward: nan,
             paired_backward: nan,
             paired_central: nan,
-            round_off: noise / eps,
+            round_off: nan,
         };
         let scale = self.problem.parameters[parameter.position()].scale;
         let here = self.linear[point][parameter.position()];
@@ -381,6 +411,7 @@ impl Scorer<'_> {
             let step = scale.distance(plus.linear, minus.linear);
             result.paired_central =
                 difference(&|i| plus.predictions[i], &|i| minus.predictions[i]) / step;
+            result.round_off = self.round_off(affected, predictions, [plus, minus]) / eps;
         }
         result
     }
@@ -415,7 +446,8 @@ struct Pair {
     parameter: ParameterIdx,
     eps: f64,
     point: usize,
-    sides: [Result<Side, Failure>; 2],
+    /// Number of the upper probe's move; the lower one's follows.
+    first_move: usize,
 }
 
 /// Predictions of the affected rows at a probe.
