@@ -50,6 +50,7 @@ const WAS_NOT_FINITE: u32 = 2u;
 
 const ROW: u32 = {{ 2 + switch_count }}u;
 const SMALLEST: f64 = {{ smallest }};
+const SMALLEST_FRACTION: f64 = 1e-40lf;
 
 fn f64_sign(x: f64) -> f64 {
     return select(select(0.0lf, -1.0lf, x < 0.0lf), 1.0lf, x > 0.0lf);
@@ -114,7 +115,8 @@ fn main(
         let is_last = wanted >= rest;
         let fraction = select(select(wanted, 0.5lf * rest, wanted > 0.5lf * rest), rest, is_last);
         let h = fraction * length;
-        if !is_last && (h <= SMALLEST * abs(t) || fraction <= SMALLEST * done) {
+        let floor = max(SMALLEST * done, SMALLEST_FRACTION);
+        if !is_last && (h <= SMALLEST * abs(t) || fraction <= floor) {
             status = select(STEP_TOO_SMALL, NOT_FINITE, (flags & WAS_NOT_FINITE) != 0u);
             break;
         }

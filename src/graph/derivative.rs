@@ -229,7 +229,11 @@ fn binary_tangent(
     }
 }
 
-/// d(a^b) = b·a^(b−1)·a' + a^b·ln(a)·b'; the second term is 0 at a = 0, its limit for b > 0.
+/// d(a^b) = b·a^(b−1)·a' + a^b·ln(a)·b'.
+///
+/// The second term is 0 at a = 0, its limit for b > 0, and below, where only whole b are defined.
+/// In the first an exact zero wins over 0^negative: a constant power (b = 0) and a base that does
+/// not move (a' = 0) have derivative 0, as at the start of x^n from x = 0 with n < 2.
 fn pow_tangent(
     graph: &mut Graph,
     value: NodeId,
@@ -243,24 +247,35 @@ fn pow_tangent(
     } else {
         let exponent = graph.sub(b, one);
         let power = graph.pow(a, exponent);
-        graph.mul(b, power)
+        product_with_strong_zero(graph, b, power)
     };
     let in_exponent = if db.is_empty() {
         zero
     } else {
         let logarithm = graph.unary(Unary::Log, a);
         let product = graph.mul(value, logarithm);
-        let at_zero = graph.binary(Binary::Eq, a, zero);
-        graph.select(at_zero, zero, product)
+        let not_positive = graph.binary(Binary::Le, a, zero);
+        graph.select(not_positive, zero, product)
     };
     merge(graph, da, db, |g, x, y| match (x, y) {
         (Some(x), Some(y)) => {
-            let second = g.mul(in_exponent, y);
-            g.ternary(Ternary::MulAdd, in_base, x, second)
+            let first = product_with_strong_zero(g, x, in_base);
+            g.ternary(Ternary::MulAdd, in_exponent, y, first)
         }
-        (Some(x), None) => g.mul(in_base, x),
+        (Some(x), None) => product_with_strong_zero(g, x, in_base),
         (None, y) => g.mul(in_exponent, y.expect("one is there")),
     })
+}
+
+/// a·b, but 0 where a is 0 even if b is infinite; a plain product where a is a constant.
+fn product_with_strong_zero(graph: &mut Graph, a: NodeId, b: NodeId) -> NodeId {
+    let product = graph.mul(a, b);
+    if graph.constant_value(a).is_some() || graph.constant_value(b).is_some() {
+        return product;
+    }
+    let zero = graph.constant(0.0);
+    let is_zero = graph.binary(Binary::Eq, a, zero);
+    graph.select(is_zero, zero, product)
 }
 
 fn ternary_tangent(

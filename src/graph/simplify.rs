@@ -190,7 +190,10 @@ impl Graph {
         for (value, other) in [(va, b), (vb, a)] {
             if let (Some(outer), Node::Binary(Binary::Mul, p, q)) = (value, self.node(other)) {
                 for (inner, rest) in [(p, q), (q, p)] {
-                    if let Some(inner) = self.constant_value(inner) {
+                    // Not where the product of the constants leaves the range of doubles.
+                    if let Some(inner) = self.constant_value(inner)
+                        && (outer * inner).is_normal()
+                    {
                         let product = self.constant(outer * inner);
                         return self.mul(product, rest);
                     }

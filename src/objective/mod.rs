@@ -4,4 +4,4 @@ mod noise;
 mod observe;
 
 pub use noise::{NoiseModel, Prediction};
-pub use observe::{Item, Objective};
+pub use observe::{Dependence, Item, Objective};

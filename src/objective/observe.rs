@@ -21,6 +21,13 @@ pub struct Item<'a> {
     pub parameters: &'a [f64],
 }
 
+/// What of a row's prediction a parameter can change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Dependence {
+    pub y: bool,
+    pub sigma: bool,
+}
+
 /// The observation programs of a problem.
 pub struct Objective<'p> {
     problem: &'p OdeProblem,
@@ -33,6 +40,8 @@ struct Compiled {
     inputs: Vec<Input>,
     /// States and slots among the inputs.
     variables: Vec<Input>,
+    /// Inputs that y reads, and that sigma reads.
+    reads: [Vec<Input>; 2],
     value: RegisterProgram,
     derivatives: RegisterProgram,
 }
@@ -53,22 +62,23 @@ impl<'p> Objective<'p> {
         &self.observables[observable.position()].variables
     }
 
-    /// Whether moving the parameter can change the row's prediction other than through the states.
-    pub fn is_direct(&self, parameter: ParameterIdx, row: RowIdx) -> bool {
+    /// Whether moving the parameter can change the row's y, and its sigma: through the states, or
+    /// through slots and placeholders.
+    pub fn dependence(&self, parameter: ParameterIdx, row: RowIdx) -> Dependence {
         let row = &self.problem.rows[row.position()];
         let simulation = &self.problem.simulations[row.simulation.position()];
+        let moves_states = self.problem.is_dynamic(parameter, row.simulation);
         let moved = SlotValue::Estimated(parameter);
-        row.placeholders.iter().any(|(_, value)| *value == moved)
-            || self.variables(row.observable).iter().any(|variable| match variable {
-                Input::Slot(s) => simulation.slot_values.get(s.position()) == Some(&moved),
-                _ => false,
-            })
-    }
-
-    /// Whether the row's prediction depends on the states at all.
-    pub fn sees_states(&self, row: RowIdx) -> bool {
-        let row = &self.problem.rows[row.position()];
-        self.variables(row.observable).iter().any(|v| matches!(v, Input::State(_)))
+        let is_moved = |input: &Input| match input {
+            Input::State(_) => moves_states,
+            Input::Slot(s) => match simulation.slot_values.get(s.position()) {
+                Some(value) => *value == moved,
+                None => row.placeholders.iter().any(|(slot, value)| slot == s && *value == moved),
+            },
+            _ => false,
+        };
+        let [in_y, in_sigma] = &self.observables[row.observable.position()].reads;
+        Dependence { y: in_y.iter().any(is_moved), sigma: in_sigma.iter().any(is_moved) }
     }
 
     /// Predictions of rows that all belong to one observable, in order.
@@ -153,6 +163,7 @@ impl Compiled {
             Substitution::new(Some(source), |graph: &mut Graph, input| graph.input(input));
         let roots = roots.map(|root| copy.apply(&mut graph, root));
         let inputs = graph.inputs_of(&roots);
+        let reads = roots.map(|root| graph.inputs_of(&[root]));
         let variables: Vec<Input> = inputs
             .iter()
             .copied()
@@ -179,6 +190,7 @@ impl Compiled {
         Self {
             inputs,
             variables,
+            reads,
             value: RegisterProgram::new(&value),
             derivatives: RegisterProgram::new(&derivatives),
         }

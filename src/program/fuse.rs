@@ -51,7 +51,12 @@ pub fn fuse(graph: &mut Graph, roots: &[NodeId]) -> Vec<NodeId> {
                 }
             },
             Node::Binary(Binary::Sub, a, b) => match (product(a), product(b)) {
-                (_, Some((x, y))) => {
+                // Equal products must cancel exactly: neither is rounded alone.
+                (Some(_), Some(_)) => {
+                    let (a, b) = (of(a), of(b));
+                    graph.sub(a, b)
+                }
+                (None, Some((x, y))) => {
                     let rest = of(a);
                     graph.ternary(Ternary::NegMulAdd, x, y, rest)
                 }

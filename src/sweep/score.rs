@@ -5,7 +5,7 @@ use crate::engine::{LaneReport, LaneStatus};
 use crate::gradient::{ForwardGradient, TangentBlock};
 use crate::index::{ObservableIdx, ParameterIdx, RowIdx, SimulationIdx};
 use crate::model::OdeProblem;
-use crate::objective::{Item, Objective, Prediction};
+use crate::objective::{Dependence, Item, Objective, Prediction};
 use rayon::prelude::*;
 use std::fmt;
 
@@ -98,6 +98,8 @@ struct Trajectory<'a> {
 /// Rows that a parameter can change.
 struct Affected {
     rows: Vec<RowIdx>,
+    /// What of each row's prediction it can change.
+    dependences: Vec<Dependence>,
     /// Place of each row among all rows, or none.
     place: Vec<Option<usize>>,
 }
@@ -124,18 +126,18 @@ impl Scorer<'_> {
     }
 
     fn affected(&self, parameter: ParameterIdx) -> Affected {
-        let mut rows = Vec::new();
+        let (mut rows, mut dependences) = (Vec::new(), Vec::new());
         let mut place = vec![None; self.problem.rows.len()];
-        for (r, row) in self.problem.rows.iter().enumerate() {
+        for r in 0..self.problem.rows.len() {
             let index = RowIdx::from_position(r);
-            let through_states = self.problem.is_dynamic(parameter, row.simulation)
-                && self.objective.sees_states(index);
-            if through_states || self.objective.is_direct(parameter, index) {
+            let dependence = self.objective.dependence(parameter, index);
+            if dependence.y || dependence.sigma {
                 place[r] = Some(rows.len());
                 rows.push(index);
+                dependences.push(dependence);
             }
         }
-        Affected { rows, place }
+        Affected { rows, dependences, place }
     }
 
     fn score_point(&self, point: usize, first_move: usize, affected: &[Affected]) -> PointResult {
@@ -353,17 +355,15 @@ impl Scorer<'_> {
             .collect()
     }
 
-    /// Σ (|∂l/∂y·y| + |∂l/∂σ·σ|)·2⁻⁵² over the rows, of what differs between the two sides.
-    fn round_off(&self, affected: &Affected, base: &[Prediction], sides: [&Side; 2]) -> f64 {
-        let [plus, minus] = sides;
-        let terms = affected.rows.iter().enumerate().map(|(i, &r)| {
+    /// Σ (|∂l/∂y·y| + |∂l/∂σ·σ|)·2⁻⁵² over the rows, of what the parameter can change: values
+    /// that come out equal on both sides carry rounding errors all the same.
+    fn round_off(&self, affected: &Affected, base: &[Prediction]) -> f64 {
+        let terms = affected.rows.iter().zip(&affected.dependences).map(|(&r, dependence)| {
             let prediction = base[r.position()];
             let measured = self.problem.rows[r.position()].measured;
             let (l_y, l_sigma) = self.noise_model(r).nllh_derivatives(measured, prediction);
-            let (p, m) = (plus.predictions[i], minus.predictions[i]);
-            let in_y = if p.y == m.y { 0.0 } else { (l_y * prediction.y).abs() };
-            let in_sigma =
-                if p.sigma == m.sigma { 0.0 } else { (l_sigma * prediction.sigma).abs() };
+            let in_y = if dependence.y { (l_y * prediction.y).abs() } else { 0.0 };
+            let in_sigma = if dependence.sigma { (l_sigma * prediction.sigma).abs() } else { 0.0 };
             (in_y + in_sigma) * f64::EPSILON
         });
         terms.sum()
@@ -411,7 +411,7 @@ impl Scorer<'_> {
             let step = scale.distance(plus.linear, minus.linear);
             result.paired_central =
                 difference(&|i| plus.predictions[i], &|i| minus.predictions[i]) / step;
-            result.round_off = self.round_off(affected, predictions, [plus, minus]) / eps;
+            result.round_off = self.round_off(affected, predictions) / eps;
         }
         result
     }

@@ -7,6 +7,9 @@ use super::super::{LaneReport, LaneStatus, Schedule, Timeline};
 const FACTOR_AFTER_NOT_FINITE: f64 = 0.25;
 /// Smallest step in units of the spacing of doubles at the time.
 const SMALLEST_SPACINGS: f64 = 4.0;
+/// Smallest step as a fraction of its segment, which ends the search at time 0 too. States that
+/// change this fast from the start are not followed by any arithmetic in doubles.
+const SMALLEST_FRACTION: f64 = 1e-40;
 
 /// A lane on its way.
 #[derive(Debug)]
@@ -120,9 +123,8 @@ impl<'a> Lane<'a> {
                 };
                 let smallest = SMALLEST_SPACINGS * f64::EPSILON;
                 let h = self.fraction * self.length;
-                if !self.is_last
-                    && (h <= smallest * t.abs() || self.fraction <= smallest * self.done)
-                {
+                let floor = (smallest * self.done).max(SMALLEST_FRACTION);
+                if !self.is_last && (h <= smallest * t.abs() || self.fraction <= floor) {
                     return Err(if self.was_not_finite {
                         LaneStatus::NotFinite
                     } else {
