@@ -14,7 +14,7 @@ pub struct ParameterStatistics {
     pub failure_rate: f64,
     /// Wilson interval of the failure rate, at the confidence asked for.
     pub failure_interval: (f64, f64),
-    /// Quantiles 0.5, 0.9 and 1 of |gradient − estimate|/|estimate|, over points with both.
+    /// Quantiles 0.5, 0.9 and 1 of |gradient − estimate|/|estimate|, over decidable points.
     pub error_quantiles: [f64; 3],
     /// The eps of the grid whose plain central difference is closest to the estimate, by median.
     pub best_eps: f64,
@@ -76,6 +76,7 @@ pub fn parameter_statistics(
     let failure_interval = wilson(failed, passed + failed, confidence);
     let mut errors: Vec<f64> = cells
         .iter()
+        .filter(|c| matches!(c.kind, VerdictKind::Pass | VerdictKind::Fail))
         .map(|c| ((c.gradient - c.estimate) / c.estimate).abs())
         .filter(|e| e.is_finite())
         .collect();

@@ -1,0 +1,109 @@
+//! Fault injection: a sweep finds each single defect in a gradient, names the parameter that has
+//! it and no other, and finds nothing in the right gradient.
+//!
+//! The defects are those of real bug reports: a sign, a factor 2 (PyBNF#537), a chain-rule factor
+//! ln 10 left out, a column of zeros (PyBNF#535).
+
+use gradsweep::check::{
+    self, CheckPlan, CheckSummary, Criteria, GradientSource, Label, own_gradient,
+};
+use gradsweep::engine::EngineError;
+use gradsweep::engine::cpu::CpuEngine;
+use gradsweep::index::{ParameterIdx, PointIdx};
+use gradsweep::model::{self, OdeProblem};
+use gradsweep::startpoints;
+use gradsweep::sweep::{Evaluator, Settings, StepMode};
+use std::path::Path;
+
+fn problem(name: &str) -> OdeProblem {
+    model::load(&Path::new(env!("CARGO_MANIFEST_DIR")).join("data").join(name)).unwrap()
+}
+
+fn sweep(
+    problem: &OdeProblem,
+    steps: StepMode,
+    points: usize,
+    gradient: &GradientSource<'_>,
+) -> CheckSummary {
+    let (rtol, atol) = (1e-8, 1e-12);
+    let settings = Settings { rtol, atol, max_steps: 10_000, steps };
+    let evaluator = Evaluator::new(problem, settings, &CpuEngine, Some(&CpuEngine)).unwrap();
+    let points = startpoints::random(&problem.parameters, points, 0, 7).unwrap();
+    let plan = CheckPlan {
+        parameters: (0..problem.parameters.len()).map(ParameterIdx::from_position).collect(),
+        eps: vec![1e-1, 1e-3, 1e-5, 1e-7, 1e-9],
+        label: Label::RelErr,
+        criteria: Criteria::default(),
+        relative_noise: match steps {
+            StepMode::Shared => f64::EPSILON,
+            StepMode::Adaptive => rtol,
+        },
+        confidence: 0.95,
+        consistent: 0.05,
+    };
+    check::run(&evaluator, &points.theta_scaled, &plan, gradient, &mut |_, _| {
+        Ok::<(), EngineError>(())
+    })
+    .unwrap()
+}
+
+fn consistent_failures(problem: &OdeProblem, summary: &CheckSummary) -> Vec<String> {
+    summary
+        .parameters
+        .iter()
+        .filter(|p| p.is_consistent_failure)
+        .map(|p| problem.parameters[p.parameter.position()].id.clone())
+        .collect()
+}
+
+type Defect = (&'static str, fn(f64) -> f64);
+
+const DEFECTS: [Defect; 4] = [
+    ("sign", |g| -g),
+    ("factor 2", |g| 2.0 * g),
+    ("ln 10 left out", |g| g / std::f64::consts::LN_10),
+    ("zero column", |_| 0.0),
+];
+
+#[test]
+fn the_right_gradient_fails_nowhere() {
+    for name in ["stat5", "conversion", "robertson", "repressilator"] {
+        let problem = problem(name);
+        let summary = sweep(&problem, StepMode::Shared, 100, &own_gradient);
+        for statistics in &summary.parameters {
+            let id = &problem.parameters[statistics.parameter.position()].id;
+            let total: usize = statistics.counts.iter().sum();
+            assert_eq!(total, 100, "{name} {id}: every point has one class");
+            println!("{name} {id}: {:?}", statistics.counts);
+            assert_eq!(statistics.counts[1], 0, "{name} {id}: a right gradient failed");
+        }
+    }
+}
+
+#[test]
+fn the_right_gradient_fails_nowhere_with_adaptive_steps() {
+    let problem = problem("stat5");
+    let summary = sweep(&problem, StepMode::Adaptive, 100, &own_gradient);
+    for statistics in &summary.parameters {
+        let id = &problem.parameters[statistics.parameter.position()].id;
+        println!("{id}: {:?}", statistics.counts);
+        assert!(!statistics.is_consistent_failure, "{id}");
+    }
+}
+
+#[test]
+fn each_defect_is_found_in_exactly_its_parameter() {
+    let problem = problem("stat5");
+    for (what, defect) in DEFECTS {
+        for (j, parameter) in problem.parameters.iter().enumerate() {
+            let wrong = move |_: PointIdx, _: &[f64], own: Option<&[f64]>| {
+                let mut gradient = own?.to_vec();
+                gradient[j] = defect(gradient[j]);
+                Some(gradient)
+            };
+            let summary = sweep(&problem, StepMode::Shared, 100, &wrong);
+            let found = consistent_failures(&problem, &summary);
+            assert_eq!(found, [parameter.id.clone()], "{what} in {}", parameter.id);
+        }
+    }
+}
