@@ -23,7 +23,8 @@ struct Run {
 // SEGMENT, STEPS, STATUS, FLAGS, FRACTION, FRACTION_END, TABLE, SEGMENT_COUNT, OUTPUT.
 @group(0) @binding(4) var<storage, read_write> progress: array<u32>;
 // rtol, atol, then a row for each breakpoint of each timeline: time, whether it is an output,
-// values of the switches before it. A timeline's first row is its start.
+// values of the switches before it, its derivatives along the directions that move breakpoints.
+// A timeline's first row is its start.
 @group(0) @binding(5) var<storage, read> tables: array<f64>;
 // Replay: all schedules, one after the other. Adaptive: the steps accepted in this dispatch.
 @group(0) @binding(6) var<storage, {% if adaptive %}read_write{% else %}read{% endif %}> fractions: array<f64>;
@@ -48,7 +49,7 @@ const NOT_FINITE: u32 = 4u;
 const WAS_REJECTED: u32 = 1u;
 const WAS_NOT_FINITE: u32 = 2u;
 
-const ROW: u32 = {{ 2 + switch_count }}u;
+const ROW: u32 = {{ 2 + switch_count + moving_count }}u;
 const SMALLEST: f64 = {{ smallest }};
 const SMALLEST_FRACTION: f64 = 1e-40lf;
 
@@ -131,6 +132,13 @@ fn main(
         let fraction = abs(signed_fraction);
         let h = fraction * length;
 {%- endif %}
+
+{%- for k in range(moving_count) %}
+        let start_dot{{ k }} = tables[row + {{ 2 + switch_count + k }}u];
+        let length_dot{{ k }} = tables[row + ROW + {{ 2 + switch_count + k }}u] - start_dot{{ k }};
+        let t_dot{{ k }} = fma(done, length_dot{{ k }}, start_dot{{ k }});
+        let h_dot{{ k }} = fraction * length_dot{{ k }};
+{%- endfor %}
 
         // The step, as generated.
 {{ body }}

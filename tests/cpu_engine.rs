@@ -151,7 +151,7 @@ const ADAPTIVE: Mode = Mode::Adaptive { max_steps: MAX_STEPS };
 fn timeline(t_start: f64, segments: &[(f64, bool, f64)]) -> Timeline {
     let segments = segments
         .iter()
-        .map(|&(t_end, is_output, switch)| Segment { t_end, is_output, switches: vec![switch] })
+        .map(|&(t_end, is_output, switch)| Segment { t_end, is_output, switches: vec![switch], t_end_tangents: Vec::new() })
         .collect();
     Timeline { t_start, segments }
 }
@@ -375,7 +375,7 @@ fn a_replay_gives_the_adaptive_states_to_the_bit() {
         assert!((total - lasts as f64).abs() <= allowed, "lane {number}: {total}");
     }
     // A program with tangents advances the same states.
-    let tangents = generator.replay_with_tangents(&[SlotIdx(0), SlotIdx(2)]);
+    let tangents = generator.replay_with_tangents(&[SlotIdx(0), SlotIdx(2)], &[]);
     let widened: Vec<LaneData> = scheduled
         .iter()
         .map(|lane| {
@@ -496,7 +496,7 @@ fn a_lane_recovers_from_attempts_that_are_not_finite() {
         slots: Vec::new(),
         timeline: Timeline {
             t_start: 0.0,
-            segments: vec![Segment { t_end: 5.0, is_output: true, switches: Vec::new() }],
+            segments: vec![Segment { t_end: 5.0, is_output: true, switches: Vec::new(), t_end_tangents: Vec::new() }],
         },
         first_step,
         schedule: Schedule::default(),
@@ -530,7 +530,7 @@ fn lanes_of_a_block_take_different_branches() {
             slots: vec![if k % 2 == 0 { -1.0 } else { 0.25 }],
             timeline: Timeline {
                 t_start: 0.0,
-                segments: vec![Segment { t_end: 1.0, is_output: true, switches: Vec::new() }],
+                segments: vec![Segment { t_end: 1.0, is_output: true, switches: Vec::new(), t_end_tangents: Vec::new() }],
             },
             first_step: 1e-2,
             schedule: Schedule::default(),

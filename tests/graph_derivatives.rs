@@ -730,7 +730,7 @@ fn tangent_programs_give_directional_derivatives() {
             Input::StateTangent(state, k) => moving[k.position()][state_place(state)],
             other => sample.value_of(other),
         };
-        let dense = tangents(&mut graph, &roots, &directions);
+        let dense = tangents(&mut graph, &roots, &directions, &[]);
         assert_eq!(dense.len(), directions.len());
         for (k, row) in dense.iter().enumerate() {
             let direction: Vec<f64> = sample
@@ -899,7 +899,7 @@ fn the_interpreter_agrees_with_direct_evaluation_to_the_bit() {
         let roots = sample.build(&mut graph);
         let mut roots = fuse(&mut graph, &roots);
         let directions: Vec<SlotIdx> = vec![SlotIdx(0), SlotIdx(1)];
-        roots.extend(tangents(&mut graph, &roots.clone(), &directions).into_iter().flatten());
+        roots.extend(tangents(&mut graph, &roots.clone(), &directions, &[]).into_iter().flatten());
         let mut inputs = sample.inputs.clone();
         for state in 0..3 {
             for k in 0..2 {

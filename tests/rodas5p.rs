@@ -59,7 +59,7 @@ fn generator(
 fn timeline(t_start: f64, ends: &[f64]) -> Timeline {
     let segments = ends
         .iter()
-        .map(|&t_end| Segment { t_end, is_output: true, switches: Vec::new() })
+        .map(|&t_end| Segment { t_end, is_output: true, switches: Vec::new(), t_end_tangents: Vec::new() })
         .collect();
     Timeline { t_start, segments }
 }
@@ -675,7 +675,7 @@ fn tangents_are_the_derivatives_of_the_replayed_trajectory() {
     assert_eq!(plain, adaptive.outputs);
 
     let directions: Vec<SlotIdx> = (0..3).map(SlotIdx::from_position).collect();
-    let tangent_step = generator.replay_with_tangents(&directions);
+    let tangent_step = generator.replay_with_tangents(&directions, &[]);
     let mut start = initial(&base).to_vec();
     for k in 0..3 {
         start.extend([f64::from(u8::from(k == 2)), 0.0]);
@@ -739,7 +739,7 @@ fn tangents_of_a_decay_are_its_sensitivities() {
     let line = timeline(0.0, &ends);
     for rtol in [1e-6, 1e-8, 1e-11] {
         let base = run_adaptive(&generator, &[x0], &[k, x0], &line, [rtol, rtol * 1e-3]);
-        let step = generator.replay_with_tangents(&[SlotIdx(0), SlotIdx(1)]);
+        let step = generator.replay_with_tangents(&[SlotIdx(0), SlotIdx(1)], &[]);
         let start = [x0, 0.0, 1.0];
         let got = run_replay(&step, &start, &[k, x0], &line, &base.schedules[0]);
         let want: Vec<f64> = ends
@@ -772,7 +772,7 @@ fn tangents_of_powers_that_start_at_zero_are_finite() {
     let line = timeline(0.0, &[2.0]);
     let directions: Vec<SlotIdx> = (0..3).map(SlotIdx::from_position).collect();
     let step = generator.replay();
-    let tangent_step = generator.replay_with_tangents(&directions);
+    let tangent_step = generator.replay_with_tangents(&directions, &[]);
     // The last starts a rounding error below 0, as states that decayed there do; whole powers are
     // defined there and do not move with the exponent.
     for (x, n) in [(0.0, 1.0), (0.0, 1.5), (0.0, 2.0), (0.0, 2.5), (-1e-15, 2.0)] {
@@ -815,9 +815,9 @@ fn switches_act_exactly_at_their_breakpoint() {
     let line = Timeline {
         t_start: 0.0,
         segments: vec![
-            Segment { t_end: 1.3, is_output: true, switches: vec![1.0] },
-            Segment { t_end: 2.0, is_output: false, switches: vec![0.0] },
-            Segment { t_end: 3.0, is_output: true, switches: vec![0.0] },
+            Segment { t_end: 1.3, is_output: true, switches: vec![1.0], t_end_tangents: Vec::new() },
+            Segment { t_end: 2.0, is_output: false, switches: vec![0.0], t_end_tangents: Vec::new() },
+            Segment { t_end: 3.0, is_output: true, switches: vec![0.0], t_end_tangents: Vec::new() },
         ],
     };
     let result = run_adaptive(&generator, &[0.5], &[], &line, [1e-8, 1e-12]);

@@ -21,6 +21,9 @@ pub struct Segment {
     pub is_output: bool,
     /// Values of the switches inside it, 1 or 0.
     pub switches: Vec<f64>,
+    /// Derivatives of its end along the directions that move breakpoints; empty where the program
+    /// has no such directions.
+    pub t_end_tangents: Vec<f64>,
 }
 
 /// Breakpoints of a lane, ascending.

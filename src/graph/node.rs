@@ -29,6 +29,10 @@ pub enum Input {
     AbsoluteTolerance,
     /// Derivative of a state in a direction.
     StateTangent(StateIdx, DirectionIdx),
+    /// Derivative of the step's start in a direction that moves a breakpoint.
+    TimeTangent(DirectionIdx),
+    /// Derivative of the step size in such a direction.
+    StepTangent(DirectionIdx),
 }
 
 /// Operations of one operand.

@@ -3,9 +3,9 @@
 use super::environment::{Binding, Environment};
 use super::rows::{Overrides, RowTable};
 use super::switches::{extract, state_dependent_conditions};
-use super::timeline::timeline;
+use super::timeline::Breakpoints;
 use super::{
-    EstimatedParameter, ModelError, Observable, OdeProblem, Simulation, SlotValue, Switch,
+    EstimatedParameter, ModelError, Observable, OdeProblem, Simulation, SlotValue,
 };
 use crate::graph::{Graph, Input, NodeId};
 use crate::index::{ParameterIdx, SimulationIdx, SlotIdx};
@@ -84,7 +84,8 @@ pub fn build(problem: Problem) -> Result<OdeProblem, ModelError> {
             if hidden == 1 { "" } else { "s" }
         ));
     }
-    let simulations = simulations(&builder, &rows, &switches, part, &parameters)?;
+    let breakpoints = Breakpoints::new(&builder.graph, &switches);
+    let simulations = simulations(&builder, &rows, &breakpoints, part);
     let row_list = rows.rows(part, &observables, &builder.slots.placeholders, &overrides)?;
     Ok(OdeProblem {
         name: problem
@@ -103,6 +104,7 @@ pub fn build(problem: Problem) -> Result<OdeProblem, ModelError> {
         slot_ids: builder.slots.ids,
         simulation_slot_count,
         switches,
+        breakpoints,
         observables,
         simulations,
         rows: row_list,
@@ -305,44 +307,33 @@ fn refuse_assigned_targets(
 fn simulations(
     builder: &Builder,
     rows: &RowTable,
-    switches: &[Switch],
+    breakpoints: &Breakpoints,
     part: &petab::ModelProblem,
-    parameters: &[EstimatedParameter],
-) -> Result<Vec<Simulation>, ModelError> {
+) -> Vec<Simulation> {
     let mut list = Vec::new();
     for (i, &experiment) in rows.experiments().iter().enumerate() {
         let slot_values: Vec<SlotValue> =
             builder.slots.values.iter().filter_map(|values| values.get(i).copied()).collect();
-        for switch in switches {
-            for slot in slots_of(&builder.graph, &[switch.time]) {
-                if let SlotValue::Estimated(parameter) = slot_values[slot.position()] {
-                    return Err(ModelError::Unsupported {
-                        place: part.model_location.display().to_string(),
-                        what: format!(
-                            "a condition that switches at a time set by the estimated parameter {:?}",
-                            parameters[parameter.position()].id
-                        ),
-                    });
-                }
-            }
-        }
+        let is_estimated =
+            |slot: &SlotIdx| matches!(slot_values[slot.position()], SlotValue::Estimated(_));
         let number = |slot: SlotIdx| match slot_values[slot.position()] {
             SlotValue::Number(number) => number,
             SlotValue::Estimated(_) => f64::NAN,
         };
         let simulation = SimulationIdx::from_position(i);
         let output_times = rows.output_times(simulation).to_vec();
-        let timeline = timeline(&builder.graph, switches, &number, 0.0, &output_times);
+        let timeline = breakpoints.timeline(&number, 0.0, &output_times, &[]);
         list.push(Simulation {
             id: part.experiments[experiment.0].id.clone(),
             starts_with_output: output_times.first() == Some(&timeline.t_start),
+            has_moving_breakpoints: breakpoints.slots().iter().any(is_estimated),
             rows: rows.of_simulation(simulation).to_vec(),
             slot_values,
             timeline,
             output_times,
         });
     }
-    Ok(list)
+    list
 }
 
 /// The value of a formula without estimated parameters, if it is one.

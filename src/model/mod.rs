@@ -16,6 +16,7 @@ mod timeline;
 pub use build::load;
 pub use error::ModelError;
 pub use switches::Switch;
+pub use timeline::{Breakpoints, have_same_order};
 
 use crate::engine::Timeline;
 use crate::graph::NodeId;
@@ -60,7 +61,10 @@ pub struct Simulation {
     pub id: String,
     /// Values of the slots that all rows of the simulation share.
     pub slot_values: Vec<SlotValue>,
+    /// Its breakpoints where no estimated parameter moves one; see `has_moving_breakpoints`.
     pub timeline: Timeline,
+    /// Whether estimated parameters set some switch time: then every lane has its own timeline.
+    pub has_moving_breakpoints: bool,
     /// Times of all outputs, ascending; the first may be the start.
     pub output_times: Vec<f64>,
     /// Whether the first output is the initial state, which no step reaches.
@@ -97,6 +101,7 @@ pub struct OdeProblem {
     /// Number of slots that simulations give.
     pub simulation_slot_count: usize,
     pub switches: Vec<Switch>,
+    pub breakpoints: Breakpoints,
     pub observables: Vec<Observable>,
     pub simulations: Vec<Simulation>,
     pub rows: Vec<Row>,
@@ -107,21 +112,48 @@ pub struct OdeProblem {
 }
 
 impl OdeProblem {
-    /// Slots of the right-hand side or initial values that an estimated parameter sets somewhere:
-    /// the directions of tangents.
+    /// The timeline of a lane of this simulation with these slots, and the derivatives of its
+    /// breakpoints along the slots in `moving`.
+    pub fn timeline_of(
+        &self,
+        simulation: SimulationIdx,
+        slots: &[f64],
+        moving: &[SlotIdx],
+    ) -> Timeline {
+        let simulation = &self.simulations[simulation.position()];
+        self.breakpoints.timeline(
+            &|slot| slots[slot.position()],
+            simulation.timeline.t_start,
+            &simulation.output_times,
+            moving,
+        )
+    }
+
+    /// Slots that reach the trajectory of a simulation: through the right-hand side, the initial
+    /// values or a switch time.
+    fn reaching_slots(&self) -> Vec<SlotIdx> {
+        let mut slots = self.rhs.slots.clone();
+        slots.extend(self.breakpoints.slots());
+        slots.sort_unstable();
+        slots.dedup();
+        slots
+    }
+
+    /// Slots that reach a trajectory and that an estimated parameter sets somewhere: the
+    /// directions of tangents.
     pub fn dynamic_directions(&self) -> Vec<SlotIdx> {
         let is_estimated = |slot: &&SlotIdx| {
             self.simulations.iter().any(|simulation| {
                 matches!(simulation.slot_values[slot.position()], SlotValue::Estimated(_))
             })
         };
-        self.rhs.slots.iter().filter(is_estimated).copied().collect()
+        self.reaching_slots().iter().filter(is_estimated).copied().collect()
     }
 
     /// Whether moving the parameter changes the trajectory of the simulation.
     pub fn is_dynamic(&self, parameter: ParameterIdx, simulation: SimulationIdx) -> bool {
         let values = &self.simulations[simulation.position()].slot_values;
         let moved = SlotValue::Estimated(parameter);
-        self.rhs.slots.iter().any(|slot| values[slot.position()] == moved)
+        self.reaching_slots().iter().any(|slot| values[slot.position()] == moved)
     }
 }

@@ -4,14 +4,20 @@ use crate::graph::{Graph, Input, NodeId, SparseTangent, differentiate};
 use crate::index::{DirectionIdx, SlotIdx};
 
 /// Tangents of `roots`, `[direction][root]`, where direction k moves slot `directions[k]` by one
-/// and the state along [`Input::StateTangent`]`(state, k)`.
+/// and the state along [`Input::StateTangent`]`(state, k)`. The directions in `moving` also move
+/// breakpoints, and with them a step's start and size.
 ///
 /// Fused operations are differentiated as such, and the primal nodes stay as they are: a program
 /// cut from `roots` and their tangents computes the same primal values, to the bit, as one cut
 /// from `roots` alone.
-pub fn tangents(graph: &mut Graph, roots: &[NodeId], directions: &[SlotIdx]) -> Vec<Vec<NodeId>> {
+pub fn tangents(
+    graph: &mut Graph,
+    roots: &[NodeId],
+    directions: &[SlotIdx],
+    moving: &[DirectionIdx],
+) -> Vec<Vec<NodeId>> {
     let zero = graph.constant(0.0);
-    let sparse = differentiate(graph, roots, |graph, input| seed(graph, input, directions));
+    let sparse = differentiate(graph, roots, |graph, input| seed(graph, input, directions, moving));
     let mut dense = vec![vec![zero; roots.len()]; directions.len()];
     for (root, tangent) in sparse.iter().enumerate() {
         for &(direction, value) in tangent {
@@ -21,8 +27,19 @@ pub fn tangents(graph: &mut Graph, roots: &[NodeId], directions: &[SlotIdx]) -> 
     dense
 }
 
-fn seed(graph: &mut Graph, input: Input, directions: &[SlotIdx]) -> SparseTangent {
+fn seed(
+    graph: &mut Graph,
+    input: Input,
+    directions: &[SlotIdx],
+    moving: &[DirectionIdx],
+) -> SparseTangent {
     match input {
+        Input::Time => {
+            moving.iter().map(|&k| (k.0, graph.input(Input::TimeTangent(k)))).collect()
+        }
+        Input::StepSize => {
+            moving.iter().map(|&k| (k.0, graph.input(Input::StepTangent(k)))).collect()
+        }
         Input::State(state) => (0..directions.len())
             .map(|k| {
                 let k = DirectionIdx::from_position(k);

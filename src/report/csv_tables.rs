@@ -151,6 +151,10 @@ impl<'a, W: Write> FailureTable<'a, W> {
                 number(report.t),
                 report.steps.to_string(),
             ),
+            Failure::Reordered { simulation } => {
+                let id = self.problem.simulations[simulation.position()].id.clone();
+                (id, String::new(), String::new())
+            }
             Failure::NotFinite { row } => {
                 let row = &self.problem.rows[row.position()];
                 let simulation = &self.problem.simulations[row.simulation.position()];
@@ -243,6 +247,7 @@ fn status_word(failure: &Failure) -> &'static str {
             S::StepTooSmall => "step_too_small",
             S::NotFinite => "not_finite",
         },
+        Failure::Reordered { .. } => "breakpoints_reordered",
         Failure::NotFinite { .. } => "likelihood_not_finite",
     }
 }

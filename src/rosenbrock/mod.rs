@@ -6,7 +6,7 @@ pub mod rodas5p;
 pub use lu::SparseLu;
 
 use crate::graph::{Binary, Graph, Input, NodeId, Substitution, Ternary, Unary, differentiate};
-use crate::index::{SlotIdx, StateIdx, SwitchIdx};
+use crate::index::{DirectionIdx, SlotIdx, StateIdx, SwitchIdx};
 use crate::program::forward::tangents;
 use crate::program::fuse::fuse;
 use crate::program::{Program, ValueId};
@@ -34,7 +34,8 @@ pub struct RightHandSide {
 /// Where a step program finds its inputs and leaves its outputs.
 ///
 /// Inputs, in this order: the states (and in a tangent program their tangents, direction by
-/// direction), the slots, the switches, time, step size, and where the step is adaptive rtol and
+/// direction), the slots, the switches, time, step size, then the tangents of time and those of the
+/// step size along the directions that move breakpoints, and where the step is adaptive rtol and
 /// atol. Outputs: the new states (and tangents) in the same order, and where the step is adaptive
 /// the squared error norm and the factor for the next step size.
 #[derive(Debug, Clone)]
@@ -44,6 +45,8 @@ pub struct StepProgram {
     pub width: usize,
     pub slot_count: usize,
     pub switch_count: usize,
+    /// Number of directions that move breakpoints.
+    pub moving_count: usize,
     pub adaptive: bool,
 }
 
@@ -56,9 +59,17 @@ impl StepProgram {
     pub fn switches_at(&self) -> usize {
         self.width + self.slot_count
     }
-    /// Position of time among the inputs; the step size follows, then rtol and atol.
+    /// Position of time among the inputs; the step size follows.
     pub fn time_at(&self) -> usize {
         self.width + self.slot_count + self.switch_count
+    }
+    /// Position of the tangents of time; those of the step size follow.
+    pub fn moving_at(&self) -> usize {
+        self.time_at() + 2
+    }
+    /// Position of rtol; atol follows.
+    pub fn tolerances_at(&self) -> usize {
+        self.moving_at() + 2 * self.moving_count
     }
     /// Outputs that are states or tangents.
     pub fn advanced(&self) -> &[ValueId] {
@@ -102,50 +113,57 @@ impl StepGenerator {
     pub fn adaptive(&self) -> StepProgram {
         let mut roots = self.new_states.clone();
         roots.extend([self.error_norm_squared, self.factor]);
-        self.cut(&self.graph, &roots, self.new_states.len(), 0, true)
+        self.cut(&self.graph, &roots, 0, &[], true)
     }
 
     /// The step alone, for lanes that replay a schedule.
     pub fn replay(&self) -> StepProgram {
-        self.cut(&self.graph, &self.new_states, self.new_states.len(), 0, false)
+        self.cut(&self.graph, &self.new_states, 0, &[], false)
     }
 
-    /// The step and its tangents along `directions`, for lanes that replay a schedule.
-    pub fn replay_with_tangents(&self, directions: &[SlotIdx]) -> StepProgram {
+    /// The step and its tangents along `directions`, for lanes that replay a schedule; those in
+    /// `moving` move breakpoints too.
+    pub fn replay_with_tangents(
+        &self,
+        directions: &[SlotIdx],
+        moving: &[DirectionIdx],
+    ) -> StepProgram {
         let mut graph = self.graph.clone();
-        let n = self.new_states.len();
-        let dense = tangents(&mut graph, &self.new_states, directions);
+        let dense = tangents(&mut graph, &self.new_states, directions, moving);
         let mut roots = self.new_states.clone();
         roots.extend(dense.into_iter().flatten());
-        self.cut(&graph, &roots, n * (1 + directions.len()), directions.len(), false)
+        self.cut(&graph, &roots, directions.len(), moving, false)
     }
 
     fn cut(
         &self,
         graph: &Graph,
         roots: &[NodeId],
-        width: usize,
         directions: usize,
+        moving: &[DirectionIdx],
         adaptive: bool,
     ) -> StepProgram {
         let n = self.new_states.len();
         let mut inputs: Vec<Input> =
             (0..n).map(|i| Input::State(StateIdx::from_position(i))).collect();
         for k in 0..directions {
-            let k = crate::index::DirectionIdx::from_position(k);
+            let k = DirectionIdx::from_position(k);
             inputs.extend((0..n).map(|i| Input::StateTangent(StateIdx::from_position(i), k)));
         }
         inputs.extend(self.slots.iter().map(|&s| Input::Slot(s)));
         inputs.extend((0..self.switch_count).map(|i| Input::Switch(SwitchIdx::from_position(i))));
         inputs.extend([Input::Time, Input::StepSize]);
+        inputs.extend(moving.iter().map(|&k| Input::TimeTangent(k)));
+        inputs.extend(moving.iter().map(|&k| Input::StepTangent(k)));
         if adaptive {
             inputs.extend([Input::RelativeTolerance, Input::AbsoluteTolerance]);
         }
         StepProgram {
             program: Program::new(graph, inputs, roots),
-            width,
+            width: n * (1 + directions),
             slot_count: self.slots.len(),
             switch_count: self.switch_count,
+            moving_count: moving.len(),
             adaptive,
         }
     }

@@ -5,10 +5,13 @@ use super::score::{PointResult, ProbePair, Scorer};
 use crate::engine::{
     Batch, BatchResult, Control, Engine, EngineError, Kernel, LaneStatus, Timeline,
 };
-use crate::index::{ParameterIdx, ScheduleIdx, SimulationIdx, SlotIdx, TimelineIdx};
-use crate::model::OdeProblem;
+use crate::index::{
+    DirectionIdx, ParameterIdx, ScheduleIdx, SimulationIdx, SlotIdx, TimelineIdx,
+};
+use crate::model::{OdeProblem, have_same_order};
 use crate::objective::Objective;
 use crate::rosenbrock::StepGenerator;
+use std::borrow::Cow;
 
 /// How probes choose their steps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,6 +53,8 @@ pub struct Evaluator<'p> {
 /// The tangents of a step along some directions.
 pub(super) struct TangentKernel {
     pub(super) directions: Vec<SlotIdx>,
+    /// Those of them that move breakpoints.
+    moving: Vec<SlotIdx>,
     initial: InitialTangents,
     kernel: Box<dyn Kernel>,
 }
@@ -84,6 +89,18 @@ pub(super) struct Move {
     pub(super) theta: f64,
 }
 
+/// Timelines and which of them each lane follows.
+struct LaneTimelines<'a> {
+    timelines: Cow<'a, [Timeline]>,
+    of_lane: Vec<TimelineIdx>,
+}
+
+impl LaneTimelines<'_> {
+    fn of(&self, lane: usize) -> &Timeline {
+        &self.timelines[self.of_lane[lane].position()]
+    }
+}
+
 /// Lanes to integrate for moves.
 struct ProbeLanes {
     simulations: Vec<SimulationIdx>,
@@ -99,6 +116,9 @@ struct Probed {
     base: Option<Run>,
     probes: Run,
     lanes_of: Vec<Vec<Option<usize>>>,
+    /// Whether a lane's breakpoints are in another order than its point's, so that it cannot
+    /// replay its point's steps.
+    reordered: Vec<bool>,
 }
 
 /// Further eps to try for a cell, given its pairs.
@@ -135,13 +155,20 @@ impl<'p> Evaluator<'p> {
         let mut tangent_ops = 0;
         if let Some(engine) = gradient_engine {
             let directions = problem.dynamic_directions();
+            let switching = problem.breakpoints.slots();
             // A direction adds up to 1.6 times the step (measured on networks of 25 to 50 states).
             let fitting = LARGEST_TANGENT_PROGRAM / (step_ops + step_ops / 2).max(1);
             for chunk in directions.chunks(fitting.clamp(1, directions.len().max(1))) {
-                let step = generator.replay_with_tangents(chunk);
+                let is_moving = |(k, slot): (usize, &SlotIdx)| {
+                    switching.contains(slot).then(|| DirectionIdx::from_position(k))
+                };
+                let moving: Vec<DirectionIdx> =
+                    chunk.iter().enumerate().filter_map(is_moving).collect();
+                let step = generator.replay_with_tangents(chunk, &moving);
                 tangent_ops += step.program.ops().len();
                 tangents.push(TangentKernel {
                     directions: chunk.to_vec(),
+                    moving: moving.iter().map(|k| chunk[k.position()]).collect(),
                     initial: preparation.compile_tangents(chunk),
                     kernel: engine.prepare(&step)?,
                 });
@@ -223,6 +250,7 @@ impl<'p> Evaluator<'p> {
             base: probed.base.as_ref().unwrap_or(&adaptive),
             probes: &probed.probes,
             probe_lanes: &probed.lanes_of,
+            reordered: &probed.reordered,
             moves: &moves,
             tangent_runs: &tangents,
             is_ok: &is_ok,
@@ -250,6 +278,7 @@ impl<'p> Evaluator<'p> {
                 base: probed.base.as_ref().unwrap_or(&adaptive),
                 probes: &probed.probes,
                 probe_lanes: &probed.lanes_of,
+                reordered: &probed.reordered,
                 moves: &moves,
                 ..scorer
             };
@@ -284,8 +313,22 @@ impl<'p> Evaluator<'p> {
         self.problem.parameters.iter().zip(theta).map(|(p, &x)| p.scale.unscale(x)).collect()
     }
 
-    fn timelines_of(&self, simulations: &[SimulationIdx]) -> Vec<TimelineIdx> {
-        simulations.iter().map(|s| TimelineIdx(s.0)).collect()
+    /// Timelines of lanes: one for each simulation, or one for each lane where estimated
+    /// parameters move breakpoints.
+    fn timelines_of(
+        &self,
+        simulations: &[SimulationIdx],
+        slots: &[Vec<f64>],
+        moving: &[SlotIdx],
+    ) -> LaneTimelines<'_> {
+        if !self.problem.simulations.iter().any(|s| s.has_moving_breakpoints) {
+            let of_lane = simulations.iter().map(|s| TimelineIdx(s.0)).collect();
+            return LaneTimelines { timelines: Cow::Borrowed(&self.timelines), of_lane };
+        }
+        let own = |(&s, slots): (&SimulationIdx, &Vec<f64>)| self.problem.timeline_of(s, slots, moving);
+        let timelines: Vec<Timeline> = simulations.iter().zip(slots).map(own).collect();
+        let of_lane = (0..timelines.len()).map(TimelineIdx::from_position).collect();
+        LaneTimelines { timelines: Cow::Owned(timelines), of_lane }
     }
 
     /// Every point and simulation, lanes in this order, with adaptive steps.
@@ -309,12 +352,14 @@ impl<'p> Evaluator<'p> {
         let carried = self.carried(&slots);
         let initial = self.preparation.initial_states(slots.len(), &carried);
         let Settings { rtol, atol, max_steps, .. } = self.settings;
-        let first_steps = self.preparation.first_steps(simulations, &initial, &carried, rtol, atol);
+        let timelines = self.timelines_of(simulations, &slots, &[]);
+        let of_lanes: Vec<&Timeline> = (0..slots.len()).map(|lane| timelines.of(lane)).collect();
+        let first_steps = self.preparation.first_steps(&of_lanes, &initial, &carried, rtol, atol);
         let result = self.adaptive.run(&Batch {
             initial: &initial,
             slots: &carried,
-            timelines: &self.timelines,
-            of_lane: &self.timelines_of(simulations),
+            timelines: &timelines.timelines,
+            of_lane: &timelines.of_lane,
             control: Control::Adaptive { rtol, atol, max_steps, first_steps: &first_steps },
         })?;
         Ok(Run { slots, initial, width: self.problem.state_ids.len(), result })
@@ -363,6 +408,7 @@ impl<'p> Evaluator<'p> {
         // A point and all its probes are one program's work, so that nothing but the moved
         // parameter differs. Lanes of failed points replay what there is of their schedule.
         let ProbeLanes { simulations, slots, point_of, lanes_of } = self.probe_lanes(linear, moves);
+        let reordered = self.reordered(adaptive, &simulations, &slots, &point_of);
         let base_lanes = adaptive.slots.len();
         let mut all_slots = adaptive.slots.clone();
         all_slots.extend(slots);
@@ -379,11 +425,12 @@ impl<'p> Evaluator<'p> {
         all_simulations.extend(simulations);
         let carried = self.carried(&all_slots);
         let initial = self.preparation.initial_states(all_slots.len(), &carried);
+        let timelines = self.timelines_of(&all_simulations, &all_slots, &[]);
         let mut result = self.replay.run(&Batch {
             initial: &initial,
             slots: &carried,
-            timelines: &self.timelines,
-            of_lane: &self.timelines_of(&all_simulations),
+            timelines: &timelines.timelines,
+            of_lane: &timelines.of_lane,
             control: Control::Replay {
                 schedules: &adaptive.result.schedules,
                 of_lane: &schedule_of,
@@ -404,14 +451,37 @@ impl<'p> Evaluator<'p> {
         let base = Run { slots: all_slots, initial: base_initial, width, result };
         let probes =
             Run { slots: probe_slots, initial: probe_initial, width, result: probe_result };
-        Ok(Probed { base: Some(base), probes, lanes_of })
+        Ok(Probed { base: Some(base), probes, lanes_of, reordered })
+    }
+
+    /// For each probe's lane whether its breakpoints are in another order than its point's.
+    fn reordered(
+        &self,
+        adaptive: &Run,
+        simulations: &[SimulationIdx],
+        slots: &[Vec<f64>],
+        point_of: &[usize],
+    ) -> Vec<bool> {
+        let count = self.problem.simulations.len();
+        let lanes = simulations.iter().zip(slots).zip(point_of);
+        lanes
+            .map(|((&s, slots), point)| {
+                if !self.problem.simulations[s.position()].has_moving_breakpoints {
+                    return false;
+                }
+                let own = &adaptive.slots[point * count + s.position()];
+                let of_point = self.problem.timeline_of(s, own, &[]);
+                !have_same_order(&of_point, &self.problem.timeline_of(s, slots, &[]))
+            })
+            .collect()
     }
 
     /// The probes with steps of their own.
     fn adaptive_probes(&self, linear: &[Vec<f64>], moves: &[Move]) -> Result<Probed, EngineError> {
         let ProbeLanes { simulations, slots, lanes_of, .. } = self.probe_lanes(linear, moves);
         let probes = self.integrate_adaptively(&simulations, slots)?;
-        Ok(Probed { base: None, probes, lanes_of })
+        let reordered = vec![false; probes.slots.len()];
+        Ok(Probed { base: None, probes, lanes_of, reordered })
     }
 
     /// Tangents of every point and simulation, a run for each tangent program; failed points have
@@ -430,11 +500,12 @@ impl<'p> Evaluator<'p> {
             .map(|tangent| {
                 let initial =
                     self.preparation.initial_with_tangents(&tangent.initial, lanes, &carried);
+                let timelines = self.timelines_of(&simulations, &base.slots, &tangent.moving);
                 let result = tangent.kernel.run(&Batch {
                     initial: &initial,
                     slots: &carried,
-                    timelines: &self.timelines,
-                    of_lane: &self.timelines_of(&simulations),
+                    timelines: &timelines.timelines,
+                    of_lane: &timelines.of_lane,
                     control: Control::Replay {
                         schedules: &base.result.schedules,
                         of_lane: &of_lane,

@@ -2,7 +2,8 @@
 
 use crate::engine::cpu::interpreter::{self, BLOCK, Vector};
 use crate::graph::{Graph, Input, NodeId};
-use crate::index::{DirectionIdx, SimulationIdx, SlotIdx, StateIdx, SwitchIdx};
+use crate::engine::Timeline;
+use crate::index::{SimulationIdx, SlotIdx, StateIdx, SwitchIdx};
 use crate::model::{OdeProblem, SlotValue};
 use crate::program::Program;
 use crate::program::forward::tangents;
@@ -83,10 +84,9 @@ impl<'p> LanePreparation<'p> {
     pub fn compile_tangents(&self, directions: &[SlotIdx]) -> InitialTangents {
         let mut graph: Graph = self.problem.rhs.graph.clone();
         let mut roots: Vec<NodeId> = fuse(&mut graph, &self.problem.initial);
-        let dense = tangents(&mut graph, &roots, directions);
+        let dense = tangents(&mut graph, &roots, directions, &[]);
         roots.extend(dense.into_iter().flatten());
         let inputs = slot_inputs(self.problem);
-        debug_assert!(DirectionIdx::from_position(directions.len()).position() < usize::MAX);
         let width = roots.len();
         InitialTangents {
             program: RegisterProgram::new(&Program::new(&graph, inputs, &roots)),
@@ -98,7 +98,7 @@ impl<'p> LanePreparation<'p> {
     /// by themselves (Hairer, Nørsett & Wanner I, section II.4, steps a and b of the algorithm).
     pub fn first_steps(
         &self,
-        simulations: &[SimulationIdx],
+        timelines: &[&Timeline],
         initial: &[f64],
         slots: &[f64],
         rtol: f64,
@@ -106,10 +106,9 @@ impl<'p> LanePreparation<'p> {
     ) -> Vec<f64> {
         let n = self.problem.state_ids.len();
         let carried = self.problem.rhs.slots.len();
-        let lanes = simulations.len();
+        let lanes = timelines.len();
         let mut inputs = Vec::with_capacity(lanes * self.rhs_inputs.len());
-        for (lane, simulation) in simulations.iter().enumerate() {
-            let timeline = &self.problem.simulations[simulation.position()].timeline;
+        for (lane, timeline) in timelines.iter().enumerate() {
             inputs.extend_from_slice(&initial[lane * n..][..n]);
             inputs.extend_from_slice(&slots[lane * carried..][..carried]);
             match timeline.segments.first() {

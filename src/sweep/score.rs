@@ -14,6 +14,8 @@ use std::fmt;
 pub enum Failure {
     /// A simulation did not reach its end.
     Lane { simulation: SimulationIdx, report: LaneReport },
+    /// A switch time passed another breakpoint, so that the point's steps cannot be replayed.
+    Reordered { simulation: SimulationIdx },
     /// The simulations ended but a row's likelihood is infinite or undefined.
     NotFinite { row: RowIdx },
 }
@@ -24,6 +26,7 @@ impl fmt::Display for Failure {
             Self::Lane { report, .. } => {
                 write!(f, "{} at t = {} after {} steps", report.status, report.t, report.steps)
             }
+            Self::Reordered { .. } => f.write_str("a switch time passed another breakpoint"),
             Self::NotFinite { row } => {
                 write!(f, "likelihood not finite in measurement {}", row.position() + 1)
             }
@@ -79,6 +82,8 @@ pub(super) struct Scorer<'a> {
     pub(super) probes: &'a Run,
     /// For each move, its lane by simulation.
     pub(super) probe_lanes: &'a [Vec<Option<usize>>],
+    /// Whether a probe's lane cannot replay its point's steps.
+    pub(super) reordered: &'a [bool],
     pub(super) moves: &'a [Move],
     pub(super) tangent_runs: &'a [Run],
     pub(super) is_ok: &'a [bool],
@@ -304,6 +309,11 @@ impl Scorer<'_> {
         debug_assert_eq!(probe.point, point);
         let lanes = &self.probe_lanes[number];
         for (s, lane) in lanes.iter().enumerate() {
+            if let Some(lane) = lane
+                && self.reordered[*lane]
+            {
+                return Err(Failure::Reordered { simulation: SimulationIdx::from_position(s) });
+            }
             if let Some(lane) = lane
                 && self.probes.result.reports[*lane].status != LaneStatus::Ok
             {

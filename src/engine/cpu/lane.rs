@@ -102,6 +102,18 @@ impl<'a> Lane<'a> {
         self.timeline.segments.get(self.segment).map_or(&[], |s| &s.switches)
     }
 
+    /// Derivatives of the attempt's start and size along the directions that move breakpoints.
+    pub fn time_tangents(&self) -> impl Iterator<Item = (f64, f64)> + '_ {
+        let segments = &self.timeline.segments;
+        let end: &[f64] = segments.get(self.segment).map_or(&[], |s| &s.t_end_tangents);
+        let start = self.segment.checked_sub(1).map(|before| &segments[before].t_end_tangents);
+        end.iter().enumerate().map(move |(k, &t_end)| {
+            let t_start = start.map_or(0.0, |tangents| tangents[k]);
+            let length = t_end - t_start;
+            (self.done.mul_add(length, t_start), self.fraction * length)
+        })
+    }
+
     /// Time and size of the next attempt, or the status with which the lane ends before it.
     pub fn propose(&mut self) -> Result<(f64, f64), LaneStatus> {
         let t = self.done.mul_add(self.length, self.t_start);

@@ -130,7 +130,7 @@ impl<'a> BlockRun<'a> {
     ) -> Self {
         let mut registers = interpreter::new_registers(&kernel.registers);
         if let Control::Adaptive { rtol, atol, .. } = batch.control {
-            let tolerances_at = kernel.step.time_at() + 2;
+            let tolerances_at = kernel.step.tolerances_at();
             registers[tolerances_at] = [rtol; BLOCK];
             registers[tolerances_at + 1] = [atol; BLOCK];
         }
@@ -178,6 +178,11 @@ impl<'a> BlockRun<'a> {
                     let time_at = self.kernel.step.time_at();
                     self.registers[time_at][w] = t;
                     self.registers[time_at + 1][w] = h;
+                    let (moving_at, count) = (self.kernel.step.moving_at(), self.kernel.step.moving_count);
+                    for (k, (t_dot, h_dot)) in seat.lane.time_tangents().take(count).enumerate() {
+                        self.registers[moving_at + k][w] = t_dot;
+                        self.registers[moving_at + count + k][w] = h_dot;
+                    }
                     return true;
                 }
                 Err(status) => {

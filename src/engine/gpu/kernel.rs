@@ -40,6 +40,7 @@ pub(super) struct GpuKernel {
     width: usize,
     slot_count: usize,
     switch_count: usize,
+    moving_count: usize,
     adaptive: bool,
 }
 
@@ -80,6 +81,7 @@ impl GpuKernel {
             width: step.width,
             slot_count: step.slot_count,
             switch_count: step.switch_count,
+            moving_count: step.moving_count,
             adaptive: step.adaptive,
         })
     }
@@ -143,14 +145,16 @@ impl GpuKernel {
         for timeline in batch.timelines {
             starts.push(tables.len() as u32);
             tables.extend([timeline.t_start, 0.0]);
-            tables.extend(std::iter::repeat_n(0.0, self.switch_count));
+            tables.extend(std::iter::repeat_n(0.0, self.switch_count + self.moving_count));
             for segment in &timeline.segments {
                 tables.extend([segment.t_end, f64::from(u8::from(segment.is_output))]);
                 tables.extend_from_slice(&segment.switches);
+                // A timeline may know tangents that this program does not ask for.
+                tables.extend_from_slice(&segment.t_end_tangents[..self.moving_count]);
             }
         }
         // A lane that has no segment still reads one row beyond its start.
-        tables.extend(std::iter::repeat_n(0.0, 2 + self.switch_count));
+        tables.extend(std::iter::repeat_n(0.0, 2 + self.switch_count + self.moving_count));
         (tables, starts)
     }
 

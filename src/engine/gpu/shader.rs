@@ -31,6 +31,7 @@ pub fn source(step: &StepProgram) -> Result<String, EngineError> {
                 width => step.width,
                 slot_count => step.slot_count,
                 switch_count => step.switch_count,
+                moving_count => step.moving_count,
                 adaptive => step.adaptive,
                 workgroup_size => WORKGROUP_SIZE,
                 smallest => literal(4.0 * f64::EPSILON),
@@ -53,7 +54,16 @@ fn input_name(step: &StepProgram, i: usize) -> String {
         format!("p{}", i - step.slots_at())
     } else if i < time_at {
         format!("s{}", i - step.switches_at())
+    } else if i < step.moving_at() {
+        ["t", "h"][i - time_at].to_owned()
+    } else if i < step.tolerances_at() {
+        let k = i - step.moving_at();
+        if k < step.moving_count {
+            format!("t_dot{k}")
+        } else {
+            format!("h_dot{}", k - step.moving_count)
+        }
     } else {
-        ["t", "h", "rtol", "atol"][i - time_at].to_owned()
+        ["rtol", "atol"][i - step.tolerances_at()].to_owned()
     }
 }
