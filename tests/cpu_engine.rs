@@ -151,7 +151,12 @@ const ADAPTIVE: Mode = Mode::Adaptive { max_steps: MAX_STEPS };
 fn timeline(t_start: f64, segments: &[(f64, bool, f64)]) -> Timeline {
     let segments = segments
         .iter()
-        .map(|&(t_end, is_output, switch)| Segment { t_end, is_output, switches: vec![switch], t_end_tangents: Vec::new() })
+        .map(|&(t_end, is_output, switch)| Segment {
+            t_end,
+            is_output,
+            switches: vec![switch],
+            t_end_tangents: Vec::new(),
+        })
         .collect();
     Timeline { t_start, segments }
 }
@@ -496,7 +501,12 @@ fn a_lane_recovers_from_attempts_that_are_not_finite() {
         slots: Vec::new(),
         timeline: Timeline {
             t_start: 0.0,
-            segments: vec![Segment { t_end: 5.0, is_output: true, switches: Vec::new(), t_end_tangents: Vec::new() }],
+            segments: vec![Segment {
+                t_end: 5.0,
+                is_output: true,
+                switches: Vec::new(),
+                t_end_tangents: Vec::new(),
+            }],
         },
         first_step,
         schedule: Schedule::default(),
@@ -530,7 +540,12 @@ fn lanes_of_a_block_take_different_branches() {
             slots: vec![if k % 2 == 0 { -1.0 } else { 0.25 }],
             timeline: Timeline {
                 t_start: 0.0,
-                segments: vec![Segment { t_end: 1.0, is_output: true, switches: Vec::new(), t_end_tangents: Vec::new() }],
+                segments: vec![Segment {
+                    t_end: 1.0,
+                    is_output: true,
+                    switches: Vec::new(),
+                    t_end_tangents: Vec::new(),
+                }],
             },
             first_step: 1e-2,
             schedule: Schedule::default(),

@@ -103,7 +103,7 @@ fn each_defect_is_found_in_exactly_its_parameter() {
             };
             let summary = sweep(&problem, StepMode::Shared, 100, &wrong);
             let found = consistent_failures(&problem, &summary);
-            assert_eq!(found, [parameter.id.clone()], "{what} in {}", parameter.id);
+            assert_eq!(found, std::slice::from_ref(&parameter.id), "{what} in {}", parameter.id);
         }
     }
 }

@@ -59,7 +59,12 @@ fn generator(
 fn timeline(t_start: f64, ends: &[f64]) -> Timeline {
     let segments = ends
         .iter()
-        .map(|&t_end| Segment { t_end, is_output: true, switches: Vec::new(), t_end_tangents: Vec::new() })
+        .map(|&t_end| Segment {
+            t_end,
+            is_output: true,
+            switches: Vec::new(),
+            t_end_tangents: Vec::new(),
+        })
         .collect();
     Timeline { t_start, segments }
 }
@@ -815,9 +820,24 @@ fn switches_act_exactly_at_their_breakpoint() {
     let line = Timeline {
         t_start: 0.0,
         segments: vec![
-            Segment { t_end: 1.3, is_output: true, switches: vec![1.0], t_end_tangents: Vec::new() },
-            Segment { t_end: 2.0, is_output: false, switches: vec![0.0], t_end_tangents: Vec::new() },
-            Segment { t_end: 3.0, is_output: true, switches: vec![0.0], t_end_tangents: Vec::new() },
+            Segment {
+                t_end: 1.3,
+                is_output: true,
+                switches: vec![1.0],
+                t_end_tangents: Vec::new(),
+            },
+            Segment {
+                t_end: 2.0,
+                is_output: false,
+                switches: vec![0.0],
+                t_end_tangents: Vec::new(),
+            },
+            Segment {
+                t_end: 3.0,
+                is_output: true,
+                switches: vec![0.0],
+                t_end_tangents: Vec::new(),
+            },
         ],
     };
     let result = run_adaptive(&generator, &[0.5], &[], &line, [1e-8, 1e-12]);

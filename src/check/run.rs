@@ -30,7 +30,7 @@ pub struct CheckPlan {
 /// for extrapolation.
 const FURTHER_EPS: [f64; 4] = [1e-1, 5e-2, 2.5e-2, 1.25e-2];
 /// Bound over estimate above which further steps are tried.
-const WANTED_CERTAINTY: f64 = 1e-6;
+const WANTED_CERTAINTY: f64 = 1e-5;
 
 impl CheckPlan {
     /// Further steps for a cell with these differences. The gradient has no say in it.

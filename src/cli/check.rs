@@ -18,6 +18,10 @@ use std::process::ExitCode;
 /// stand the paired difference, an estimate of the derivative with a bound on its error, and the
 /// verdict that rests on it.
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  \
+    gradsweep check data/stat5                            at the nominal point, best of five eps\n  \
+    gradsweep check data/stat5 --at random:3 --eps 1e-5   three random points, one eps\n  \
+    gradsweep check data/stat5 --at points.csv --parameters k_phos --detailed --out checks.csv")]
 pub struct Arguments {
     /// PEtab YAML file, or a folder that holds one.
     problem: PathBuf,
@@ -98,7 +102,7 @@ pub(super) fn run(arguments: &Arguments, manner: Manner) -> Result<ExitCode, Cli
         Ok(())
     })?;
     text.push_str(&format!(
-        "{}; {} steps; rtol {} atol {}\n",
+        "{}; {} steps; rtol {:e} atol {:e}\n",
         engines.probes.describe(),
         step_word(&arguments.solver),
         settings.rtol,

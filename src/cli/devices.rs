@@ -11,6 +11,9 @@ use std::process::ExitCode;
 
 /// List Vulkan adapters: whether they have 64-bit floats, and their limits.
 #[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  gradsweep devices    adapters, the ones without 64-bit floats included"
+)]
 pub struct Arguments {}
 
 pub(super) fn run(_: &Arguments) -> Result<ExitCode, CliError> {

@@ -22,7 +22,7 @@ use tracing::level_filters::LevelFilter;
 /// PROBLEM is a PEtab YAML file or a folder that holds one. A gradient is compared with finite
 /// differences whose error is known: every verdict rests on an estimate with a bound.
 #[derive(Debug, Parser)]
-#[command(name = "gradsweep", version, propagate_version = true)]
+#[command(name = "gradsweep", version)]
 #[command(after_help = "Exit status: 0 all well, 1 the check found failing gradients, \
     2 bad usage or input, 3 the run could not be finished.\n\n\
     Examples:\n  \
@@ -96,5 +96,12 @@ pub fn run() -> ExitCode {
 
 /// Whether the reader of standard output went away: `gradsweep ... | head` is no failure.
 fn is_broken_pipe(error: &CliError) -> bool {
-    matches!(error, CliError::Output { source, .. } if source.kind() == std::io::ErrorKind::BrokenPipe)
+    let CliError::Output { source, .. } = error else { return false };
+    // The csv crate wraps the error of the writer below it.
+    let wrapped = source.get_ref().and_then(|inner| inner.downcast_ref::<csv::Error>());
+    let kind = match wrapped.map(csv::Error::kind) {
+        Some(csv::ErrorKind::Io(inner)) => inner.kind(),
+        _ => source.kind(),
+    };
+    kind == std::io::ErrorKind::BrokenPipe
 }

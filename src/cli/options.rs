@@ -43,10 +43,10 @@ pub struct SolverOptions {
     #[arg(long, value_name = "N")]
     pub threads: Option<usize>,
     /// Relative tolerance of the ODE solver.
-    #[arg(long, default_value_t = 1e-8)]
+    #[arg(long, default_value = "1e-8", allow_negative_numbers = true)]
     pub rtol: f64,
     /// Absolute tolerance of the ODE solver, in the states' units.
-    #[arg(long, default_value_t = 1e-12)]
+    #[arg(long, default_value = "1e-12", allow_negative_numbers = true)]
     pub atol: f64,
     /// Attempted steps after which an integration is given up.
     #[arg(long, default_value_t = 10_000, value_name = "N")]
@@ -59,15 +59,12 @@ pub struct SolverOptions {
 impl SolverOptions {
     /// The settings, if they make sense.
     pub fn settings(&self) -> Result<Settings, CliError> {
-        let positive = |name: &str, value: f64, most: f64| {
-            if value.is_finite() && value > 0.0 && value <= most {
-                Ok(())
-            } else {
-                Err(usage(format!("{name} {value}: a positive number up to {most} is expected")))
+        for (name, value, most) in [("--rtol", self.rtol, 1.0), ("--atol", self.atol, f64::MAX)] {
+            if !(value.is_finite() && value > 0.0 && value <= most) {
+                let limit = if most == 1.0 { " up to 1" } else { "" };
+                return Err(usage(format!("{name} {value}: a positive number{limit} is expected")));
             }
-        };
-        positive("--rtol", self.rtol, 1.0)?;
-        positive("--atol", self.atol, f64::MAX)?;
+        }
         if self.max_steps == 0 {
             return Err(usage("--max-steps 0: at least one step is needed"));
         }
@@ -112,10 +109,10 @@ pub struct CheckOptions {
     #[arg(long, value_delimiter = ',', value_name = "ID,...")]
     pub parameters: Vec<String>,
     /// Relative deviation from the estimate, beyond its bound, that a right gradient may have.
-    #[arg(long, default_value_t = Criteria::default().rtol, value_name = "R")]
+    #[arg(long, default_value_t = Criteria::default().rtol, value_name = "R", allow_negative_numbers = true)]
     pub check_rtol: f64,
     /// Absolute deviation that a right gradient may have.
-    #[arg(long, default_value_t = Criteria::default().atol, value_name = "A")]
+    #[arg(long, default_value_t = Criteria::default().atol, value_name = "A", allow_negative_numbers = true)]
     pub check_atol: f64,
 }
 

@@ -7,11 +7,16 @@ use crate::model;
 use crate::report::write_simulation_table;
 use crate::sweep::{Evaluator, no_refinement};
 use clap::Args;
+use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 /// Simulate a problem at one point: PEtab simulation table, log-likelihood and chi2.
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  \
+    gradsweep simulate data/stat5\n  \
+    gradsweep simulate data/stat5 --out simulations.tsv --rtol 1e-10\n  \
+    gradsweep simulate data/stat5 --at point.csv --out -")]
 pub struct Arguments {
     /// PEtab YAML file, or a folder that holds one.
     problem: PathBuf,
@@ -53,7 +58,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, CliError> {
         }
     };
     let sums = format!(
-        "llh  {}\nchi2 {}\nrows {}\nengine {} rtol {} atol {}",
+        "llh  {}\nchi2 {}\nrows {}\nengine {} rtol {:e} atol {:e}",
         -objective,
         result.chi2,
         problem.rows.len(),
@@ -67,9 +72,10 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, CliError> {
             write_simulation_table(&problem, &result.predictions, &mut out)
                 .and_then(|()| out.finish())
                 .map_err(CliError::output(path))?;
-            eprintln!("{sums}");
+            // Nobody may be listening on stderr; the table is written all the same.
+            let _ = writeln!(std::io::stderr(), "{sums}");
         }
-        None => println!("{sums}"),
+        None => writeln!(std::io::stdout(), "{sums}").map_err(CliError::output("-"))?,
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -11,6 +11,9 @@ use std::process::ExitCode;
 
 /// Print random startpoints: uniform between the bounds, on the parameter scale.
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  \
+    gradsweep startpoints data/stat5 --points 5\n  \
+    gradsweep startpoints data/stat5 --points 1000 --seed 7 --out points.csv")]
 pub struct Arguments {
     /// PEtab YAML file, or a folder that holds one.
     problem: PathBuf,

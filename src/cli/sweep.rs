@@ -24,6 +24,10 @@ use std::process::ExitCode;
 ///
 /// Writes run.json, points.csv, checks.csv, best.csv, parameters.csv, eps.csv and failures.csv.
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  \
+    gradsweep sweep data/stat5                               1,000 points, reports in stat5-sweep/\n  \
+    gradsweep sweep data/stat5 --points 10000 --seed 7 --out run7 --engine gpu\n  \
+    gradsweep sweep data/stat5 --at points.csv --eps 1e-2,1e-3,1e-4 --steps adaptive")]
 pub struct Arguments {
     /// PEtab YAML file, or a folder that holds one.
     problem: PathBuf,
@@ -70,12 +74,11 @@ pub(super) fn run(arguments: &Arguments, manner: Manner) -> Result<ExitCode, Cli
     let points = draw(arguments, &problem)?;
     let folder =
         arguments.out.clone().unwrap_or_else(|| PathBuf::from(format!("{}-sweep", problem.name)));
-    // A default folder is the program's own: an earlier sweep's reports there may be replaced.
-    result_folder(&folder, arguments.overwrite || arguments.out.is_none())?;
-
     let dynamic = problem.dynamic_directions().len() * problem.simulations.len();
     let integrations = points.len() * (problem.simulations.len() + 2 * eps.len() * dynamic);
     let engines = engines::choose(&arguments.solver, &problem, settings, integrations)?;
+    // A default folder is the program's own: an earlier sweep's reports there may be replaced.
+    result_folder(&folder, arguments.overwrite || arguments.out.is_none())?;
     if !manner.quiet {
         eprintln!("engine: {} ({})", engines.probes.describe(), engines.reason);
     }
@@ -144,7 +147,7 @@ pub(super) fn run(arguments: &Arguments, manner: Manner) -> Result<ExitCode, Cli
     let style = Style { colours: manner.colours, detailed: false };
     let mut text = parameter_table(&problem, &summary, style);
     text.push_str(&format!(
-        "\n{} points ({} failed), {} integrations; {} steps, rtol {}, atol {}\nreports in {}\n",
+        "\n{} points ({} failed), {} integrations; {} steps, rtol {:e}, atol {:e}\nreports in {}\n",
         summary.points,
         summary.failed_points,
         summary.lanes,
@@ -184,8 +187,10 @@ fn record(
     summary: &check::CheckSummary,
 ) -> Result<RunRecord, CliError> {
     let mut inputs = BTreeMap::new();
+    // Names relative to the problem's folder: where that lies is nobody's business.
+    let folder = problem.petab.path.parent().unwrap_or(std::path::Path::new(""));
     for file in &problem.petab.files {
-        let name = file.file_name().map_or_else(String::new, |n| n.to_string_lossy().into_owned());
+        let name = file.strip_prefix(folder).unwrap_or(file).to_string_lossy().into_owned();
         inputs.insert(name, digest(file).map_err(CliError::output(file))?);
     }
     let at = arguments.at.clone().unwrap_or_else(|| format!("random:{}", arguments.points));

@@ -4,9 +4,7 @@ use super::environment::{Binding, Environment};
 use super::rows::{Overrides, RowTable};
 use super::switches::{extract, state_dependent_conditions};
 use super::timeline::Breakpoints;
-use super::{
-    EstimatedParameter, ModelError, Observable, OdeProblem, Simulation, SlotValue,
-};
+use super::{EstimatedParameter, ModelError, Observable, OdeProblem, Simulation, SlotValue};
 use crate::graph::{Graph, Input, NodeId};
 use crate::index::{ParameterIdx, SimulationIdx, SlotIdx};
 use crate::math::Expr;
@@ -61,7 +59,7 @@ pub fn build(problem: Problem) -> Result<OdeProblem, ModelError> {
     if environment.state_ids().is_empty() {
         return Err(ModelError::NoStates { file: part.model_location.clone() });
     }
-    refuse_assigned_targets(part, &rows, &environment)?;
+    refuse_bad_targets(part, &rows, &environment)?;
     let graph = &mut builder.graph;
     let derivatives = environment.derivatives(graph)?;
     let initial = environment.initial_values(graph)?;
@@ -284,13 +282,26 @@ fn changes(
         .flat_map(|condition| &part.conditions[condition.0].changes)
 }
 
-fn refuse_assigned_targets(
+fn refuse_bad_targets(
     part: &petab::ModelProblem,
     rows: &RowTable,
     environment: &Environment<'_>,
 ) -> Result<(), ModelError> {
     for &experiment in rows.experiments() {
         for change in changes(part, experiment) {
+            let in_formulas = || {
+                part.observables.iter().any(|o| {
+                    [&o.formula, &o.noise_formula]
+                        .iter()
+                        .any(|f| f.symbols().contains(&change.target.as_str()))
+                })
+            };
+            if !environment.has(&change.target) && !in_formulas() {
+                return Err(ModelError::UnknownTarget {
+                    place: change.place.to_string(),
+                    id: change.target.clone(),
+                });
+            }
             if environment.is_assigned(&change.target) {
                 return Err(ModelError::ConditionTarget {
                     place: change.place.to_string(),

@@ -25,6 +25,10 @@ pub enum ModelError {
     Arity { place: String, function: String, expected: &'static str, found: usize },
     #[error("{place}: condition {condition:?} sets {id:?}, which {reason}")]
     ConditionTarget { place: String, condition: String, id: String, reason: &'static str },
+    #[error(
+        "{place}: condition target {id:?} is neither in the model nor in an observable or noise formula"
+    )]
+    UnknownTarget { place: String, id: String },
     #[error("{}: the model has no differential state: nothing to integrate", .file.display())]
     NoStates { file: PathBuf },
     #[error("{}: no parameter is estimated: there is no gradient to check", .file.display())]

@@ -29,8 +29,7 @@ impl Breakpoints {
         let mut copy =
             Substitution::new(Some(source), |graph: &mut Graph, input| graph.input(input));
         let conditions = switches.iter().map(|s| copy.apply(&mut graph, s.condition)).collect();
-        let times: Vec<NodeId> =
-            switches.iter().map(|s| copy.apply(&mut graph, s.time)).collect();
+        let times: Vec<NodeId> = switches.iter().map(|s| copy.apply(&mut graph, s.time)).collect();
         let tangents = differentiate(&mut graph, &times, |graph, input| match input {
             Input::Slot(slot) => vec![(slot.0, graph.constant(1.0))],
             _ => Vec::new(),
@@ -102,7 +101,8 @@ impl Breakpoints {
             .into_iter()
             .map(|Breakpoint { t: t_end, is_output, tangents: t_end_tangents }| {
                 // Switches change nowhere but at change times.
-                if switches.is_none() || change_times.binary_search_by(|t| t.total_cmp(&start)).is_ok()
+                if switches.is_none()
+                    || change_times.binary_search_by(|t| t.total_cmp(&start)).is_ok()
                 {
                     let middle = start + 0.5 * (t_end - start);
                     switches = Some(self.graph.evaluate(&self.conditions, &lookup(middle)));

@@ -34,9 +34,7 @@ fn seed(
     moving: &[DirectionIdx],
 ) -> SparseTangent {
     match input {
-        Input::Time => {
-            moving.iter().map(|&k| (k.0, graph.input(Input::TimeTangent(k)))).collect()
-        }
+        Input::Time => moving.iter().map(|&k| (k.0, graph.input(Input::TimeTangent(k)))).collect(),
         Input::StepSize => {
             moving.iter().map(|&k| (k.0, graph.input(Input::StepTangent(k)))).collect()
         }

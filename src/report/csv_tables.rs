@@ -61,7 +61,7 @@ impl<'a, W: Write> CheckTable<'a, W> {
 
     /// Writes what is buffered and gives the underlying writer back.
     pub fn finish(self) -> io::Result<W> {
-        self.writer.into_inner().map_err(|e| io::Error::other(e.to_string()))
+        into_inner(self.writer)
     }
 }
 
@@ -94,7 +94,7 @@ impl<W: Write> PointTable<W> {
 
     /// Writes what is buffered and gives the underlying writer back.
     pub fn finish(self) -> io::Result<W> {
-        self.writer.into_inner().map_err(|e| io::Error::other(e.to_string()))
+        into_inner(self.writer)
     }
 }
 
@@ -177,7 +177,7 @@ impl<'a, W: Write> FailureTable<'a, W> {
 
     /// Writes what is buffered and gives the underlying writer back.
     pub fn finish(self) -> io::Result<W> {
-        self.writer.into_inner().map_err(|e| io::Error::other(e.to_string()))
+        into_inner(self.writer)
     }
 }
 
@@ -213,7 +213,7 @@ pub fn write_parameters<W: Write>(
         record.push(if statistics.is_consistent_failure { "yes" } else { "no" }.to_owned());
         writer.write_record(&record)?;
     }
-    writer.into_inner().map_err(|e| io::Error::other(e.to_string()))
+    into_inner(writer)
 }
 
 /// `eps.csv`: how far plain and paired central differences are from the estimates, for each eps.
@@ -235,7 +235,7 @@ pub fn write_eps<W: Write>(out: W, problem: &OdeProblem, summary: &CheckSummary)
             number(row.paired_error),
         ])?;
     }
-    writer.into_inner().map_err(|e| io::Error::other(e.to_string()))
+    into_inner(writer)
 }
 
 fn status_word(failure: &Failure) -> &'static str {
@@ -250,6 +250,10 @@ fn status_word(failure: &Failure) -> &'static str {
         Failure::Reordered { .. } => "breakpoints_reordered",
         Failure::NotFinite { .. } => "likelihood_not_finite",
     }
+}
+
+fn into_inner<W: Write>(writer: csv::Writer<W>) -> io::Result<W> {
+    writer.into_inner().map_err(|e| io::Error::new(e.error().kind(), e.to_string()))
 }
 
 /// The shortest text that reads back to the same bits.

@@ -5,9 +5,7 @@ use super::score::{PointResult, ProbePair, Scorer};
 use crate::engine::{
     Batch, BatchResult, Control, Engine, EngineError, Kernel, LaneStatus, Timeline,
 };
-use crate::index::{
-    DirectionIdx, ParameterIdx, ScheduleIdx, SimulationIdx, SlotIdx, TimelineIdx,
-};
+use crate::index::{DirectionIdx, ParameterIdx, ScheduleIdx, SimulationIdx, SlotIdx, TimelineIdx};
 use crate::model::{OdeProblem, have_same_order};
 use crate::objective::Objective;
 use crate::rosenbrock::StepGenerator;
@@ -325,7 +323,8 @@ impl<'p> Evaluator<'p> {
             let of_lane = simulations.iter().map(|s| TimelineIdx(s.0)).collect();
             return LaneTimelines { timelines: Cow::Borrowed(&self.timelines), of_lane };
         }
-        let own = |(&s, slots): (&SimulationIdx, &Vec<f64>)| self.problem.timeline_of(s, slots, moving);
+        let own =
+            |(&s, slots): (&SimulationIdx, &Vec<f64>)| self.problem.timeline_of(s, slots, moving);
         let timelines: Vec<Timeline> = simulations.iter().zip(slots).map(own).collect();
         let of_lane = (0..timelines.len()).map(TimelineIdx::from_position).collect();
         LaneTimelines { timelines: Cow::Owned(timelines), of_lane }

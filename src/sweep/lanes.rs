@@ -1,8 +1,8 @@
 //! Points and simulations as lanes: slot values, initial states, first step sizes.
 
+use crate::engine::Timeline;
 use crate::engine::cpu::interpreter::{self, BLOCK, Vector};
 use crate::graph::{Graph, Input, NodeId};
-use crate::engine::Timeline;
 use crate::index::{SimulationIdx, SlotIdx, StateIdx, SwitchIdx};
 use crate::model::{OdeProblem, SlotValue};
 use crate::program::Program;

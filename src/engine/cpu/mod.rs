@@ -178,7 +178,8 @@ impl<'a> BlockRun<'a> {
                     let time_at = self.kernel.step.time_at();
                     self.registers[time_at][w] = t;
                     self.registers[time_at + 1][w] = h;
-                    let (moving_at, count) = (self.kernel.step.moving_at(), self.kernel.step.moving_count);
+                    let (moving_at, count) =
+                        (self.kernel.step.moving_at(), self.kernel.step.moving_count);
                     for (k, (t_dot, h_dot)) in seat.lane.time_tangents().take(count).enumerate() {
                         self.registers[moving_at + k][w] = t_dot;
                         self.registers[moving_at + count + k][w] = h_dot;
