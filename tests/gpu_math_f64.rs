@@ -5,14 +5,13 @@
 //! `GRADSWEEP_REQUIRE_GPU=1` a missing adapter is a failure.
 
 mod elementary_reference;
+mod spirv;
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
-use std::io::Write as _;
-use std::process::{Command, Stdio};
 
 use elementary_reference::{ALLOWED_ULPS, Case, Function, functions, report, worst};
-use wgpu::naga;
+use spirv::{spirv, spirv_val};
 
 fn math_source() -> String {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/shaders/math_f64.wgsl");
@@ -168,34 +167,6 @@ fn a_defective_shader_is_caught() {
     let deaf = math.replace("select(value, x, f64_is_nan(x))", "value + 0.25lf");
     assert_ne!(deaf, math);
     assert!(worst(&cases, &gpu.values(&kernel(&deaf, &call(&exp)), &cases)).0 > ALLOWED_ULPS);
-}
-
-/// The SPIR-V naga makes of a kernel, as wgpu has it made.
-fn spirv(source: &str) -> Vec<u8> {
-    let module = naga::front::wgsl::parse_str(source).expect("valid WGSL");
-    let capabilities = naga::valid::Capabilities::FLOAT64;
-    let mut validator =
-        naga::valid::Validator::new(naga::valid::ValidationFlags::all(), capabilities);
-    let info = validator.validate(&module).expect("a valid module");
-    let options = naga::back::spv::Options { lang_version: (1, 3), ..Default::default() };
-    let words = naga::back::spv::write_vec(&module, &info, &options, None).expect("SPIR-V");
-    words.iter().flat_map(|word| word.to_le_bytes()).collect()
-}
-
-/// What `spirv-val` says against the module; `None` if there is no such program.
-fn spirv_val(module: &[u8]) -> Option<Result<(), String>> {
-    let mut command = Command::new("spirv-val");
-    command.args(["--target-env", "vulkan1.1", "-"]);
-    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let Ok(mut child) = command.spawn() else {
-        println!("skipped: no spirv-val on the PATH");
-        return None;
-    };
-    child.stdin.take().expect("a pipe").write_all(module).expect("spirv-val reads its input");
-    let output = child.wait_with_output().expect("spirv-val ends");
-    let said = [output.stdout, output.stderr].concat();
-    let said = String::from_utf8_lossy(&said).into_owned();
-    Some(if output.status.success() { Ok(()) } else { Err(said) })
 }
 
 #[test]
