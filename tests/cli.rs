@@ -304,18 +304,6 @@ fn unsupported_constructs() {
     bench.bad_problem("p", &[&format!("p/model.xml:{line}"), "algebraic rule", "not supported"]);
 
     let bench = Bench::new();
-    bench.map_lines("p/measurements.tsv", |line, text| match line {
-        1 => format!("{text}\tpreequilibrationConditionId"),
-        40 => format!("{text}\tlow"),
-        _ => format!("{text}\t"),
-    });
-    bench.bad_problem("p", &["p/measurements.tsv:40", "pre-equilibration", "not supported"]);
-
-    let bench = Bench::new();
-    let line = bench.edit("p/measurements.tsv", "obs_B\tlow\t6\t", "obs_B\tlow\tinf\t");
-    bench.bad_problem("p", &[&format!("p/measurements.tsv:{line}"), "inf", "not supported"]);
-
-    let bench = Bench::new();
     bench.map_lines("p/parameters.tsv", |line, text| match line {
         1 => format!("{text}\tobjectivePriorType\tobjectivePriorParameters"),
         3 => format!("{text}\tparameterScaleNormal\t0;1"),

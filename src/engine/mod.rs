@@ -94,6 +94,8 @@ pub enum LaneStatus {
     StepTooSmall,
     /// A state became infinite or NaN, whatever the step size.
     NotFinite,
+    /// The states went on changing however long the lane was followed.
+    NoSteadyState,
 }
 
 impl fmt::Display for LaneStatus {
@@ -103,6 +105,7 @@ impl fmt::Display for LaneStatus {
             Self::TooManySteps => "too many steps",
             Self::StepTooSmall => "step too small",
             Self::NotFinite => "not finite",
+            Self::NoSteadyState => "no steady state",
         })
     }
 }

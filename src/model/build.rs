@@ -4,12 +4,15 @@ use super::environment::{Binding, Environment};
 use super::rows::{Overrides, RowTable};
 use super::switches::{extract, state_dependent_conditions};
 use super::timeline::Breakpoints;
-use super::{EstimatedParameter, ModelError, Observable, OdeProblem, Simulation, SlotValue};
-use crate::graph::{Graph, Input, NodeId};
-use crate::index::{ParameterIdx, SimulationIdx, SlotIdx};
+use super::{
+    EstimatedParameter, ModelError, Observable, OdeProblem, Preequilibration, ResetValue,
+    Simulation, SlotValue,
+};
+use crate::graph::{Graph, Input, Node, NodeId};
+use crate::index::{ParameterIdx, SimulationIdx, SlotIdx, StateIdx};
 use crate::math::Expr;
 use crate::objective::NoiseModel;
-use crate::petab::{self, ExperimentIdx, Problem};
+use crate::petab::{self, ConditionIdx, FormatVersion, Problem};
 use crate::rosenbrock::RightHandSide;
 use crate::sbml;
 use std::collections::HashMap;
@@ -51,15 +54,17 @@ pub fn build(problem: Problem) -> Result<OdeProblem, ModelError> {
     // Simulations, in the order in which the measurements name them.
     let rows = RowTable::new(part)?;
     let mut builder = Builder { graph: Graph::new(), slots: Slots::default() };
-    let mut bindings = builder.bind_parameters(&problem.parameters, &rows);
-    builder.bind_conditions(part, &rows, &overrides, &mut bindings)?;
+    let tables = SlotTables::new(part, &rows, problem.format);
+    let mut bindings = builder.bind_parameters(&problem.parameters, &tables);
+    builder.bind_conditions(part, &tables, &overrides, &mut bindings)?;
+    let bound = bindings.clone();
 
     let file = part.model_location.display().to_string();
     let mut environment = Environment::new(&model, file, bindings)?;
     if environment.state_ids().is_empty() {
         return Err(ModelError::NoStates { file: part.model_location.clone() });
     }
-    refuse_bad_targets(part, &rows, &environment)?;
+    refuse_bad_targets(part, &tables, &environment)?;
     let graph = &mut builder.graph;
     let derivatives = environment.derivatives(graph)?;
     let initial = environment.initial_values(graph)?;
@@ -83,7 +88,16 @@ pub fn build(problem: Problem) -> Result<OdeProblem, ModelError> {
         ));
     }
     let breakpoints = Breakpoints::new(&builder.graph, &switches);
-    let simulations = simulations(&builder, &rows, &breakpoints, part);
+    let simulations = simulations(&Simulations {
+        builder: &builder,
+        rows: &rows,
+        tables: &tables,
+        breakpoints: &breakpoints,
+        part,
+        bindings: &bound,
+        state_ids: environment.state_ids(),
+        parameters: &parameters,
+    })?;
     let row_list = rows.rows(part, &observables, &builder.slots.placeholders, &overrides)?;
     Ok(OdeProblem {
         name: problem
@@ -137,7 +151,7 @@ fn slots_of(graph: &Graph, roots: &[NodeId]) -> Vec<SlotIdx> {
 #[derive(Default)]
 struct Slots {
     ids: Vec<String>,
-    /// Values in each simulation, `[slot][simulation]`.
+    /// Values in each table, `[slot][table]`.
     values: Vec<Vec<SlotValue>>,
     /// Slots of the placeholders of each observable: those of its formula, then its noise's.
     placeholders: Vec<Vec<SlotIdx>>,
@@ -152,6 +166,53 @@ impl Slots {
     }
 }
 
+/// The tables that map slots to values: one for each simulation, then one for each
+/// pre-equilibration.
+struct SlotTables {
+    /// Conditions that apply, later ones over earlier ones.
+    conditions: Vec<Vec<ConditionIdx>>,
+    /// By simulation, the table of its pre-equilibration.
+    preequilibration: Vec<Option<usize>>,
+    /// By simulation, the conditions that its own period applies.
+    own: Vec<Vec<ConditionIdx>>,
+}
+
+impl SlotTables {
+    fn new(part: &petab::ModelProblem, rows: &RowTable, format: FormatVersion) -> Self {
+        let mut tables =
+            Self { conditions: Vec::new(), preequilibration: Vec::new(), own: Vec::new() };
+        let mut before = Vec::new();
+        for &experiment in rows.experiments() {
+            let periods = &part.experiments[experiment.0].periods;
+            let first = periods.first().filter(|p| p.time == f64::NEG_INFINITY);
+            let own = match periods.last() {
+                Some(last) if first.is_none() || periods.len() > 1 => last.conditions.clone(),
+                _ => Vec::new(),
+            };
+            // A v1 simulation condition stands for itself; what a v2 period sets stays set.
+            let mut applied = match (format, first) {
+                (FormatVersion::V2, Some(first)) => first.conditions.clone(),
+                _ => Vec::new(),
+            };
+            applied.extend(&own);
+            tables.conditions.push(applied);
+            tables.own.push(own);
+            before.push(first.map(|period| period.conditions.clone()));
+        }
+        for conditions in before {
+            tables.preequilibration.push(conditions.map(|conditions| {
+                tables.conditions.push(conditions);
+                tables.conditions.len() - 1
+            }));
+        }
+        tables
+    }
+
+    fn len(&self) -> usize {
+        self.conditions.len()
+    }
+}
+
 struct Builder {
     graph: Graph,
     slots: Slots,
@@ -162,16 +223,15 @@ impl Builder {
     fn bind_parameters(
         &mut self,
         table: &[petab::Parameter],
-        rows: &RowTable,
+        tables: &SlotTables,
     ) -> HashMap<String, Binding> {
-        let simulations = rows.experiments().len();
         let mut bindings = HashMap::new();
         let mut next = 0;
         for parameter in table {
             let node = if parameter.estimated {
                 let value = SlotValue::Estimated(ParameterIdx::from_position(next));
                 next += 1;
-                let slot = self.slots.add(&parameter.id, vec![value; simulations]);
+                let slot = self.slots.add(&parameter.id, vec![value; tables.len()]);
                 self.graph.input(Input::Slot(slot))
             } else {
                 self.graph.constant(parameter.nominal.unwrap_or(f64::NAN))
@@ -181,26 +241,24 @@ impl Builder {
         bindings
     }
 
-    /// Every target of a condition in use: a slot, or a constant where all simulations agree.
+    /// Every target of a condition in use: a slot, or a constant where all tables agree.
     fn bind_conditions(
         &mut self,
         part: &petab::ModelProblem,
-        rows: &RowTable,
+        tables: &SlotTables,
         overrides: &Overrides<'_>,
         bindings: &mut HashMap<String, Binding>,
     ) -> Result<(), ModelError> {
-        let experiments = rows.experiments();
         let mut order: Vec<&str> = Vec::new();
         let mut values: HashMap<&str, Vec<Option<SlotValue>>> = HashMap::new();
-        for (simulation, &experiment) in experiments.iter().enumerate() {
-            for change in changes(part, experiment) {
+        for (table, conditions) in tables.conditions.iter().enumerate() {
+            for change in changes(part, conditions) {
                 let target = change.target.as_str();
                 let entry = values.entry(target).or_insert_with(|| {
                     order.push(target);
-                    vec![None; experiments.len()]
+                    vec![None; tables.len()]
                 });
-                entry[simulation] =
-                    Some(overrides.value(&change.value, &change.place.to_string())?);
+                entry[table] = Some(overrides.value(&change.value, &change.place.to_string())?);
             }
         }
         for target in order {
@@ -270,25 +328,21 @@ impl Builder {
     }
 }
 
-/// Changes that the experiment's only period applies.
-fn changes(
-    part: &petab::ModelProblem,
-    experiment: ExperimentIdx,
-) -> impl Iterator<Item = &petab::Change> {
-    part.experiments[experiment.0]
-        .periods
-        .iter()
-        .flat_map(|period| &period.conditions)
-        .flat_map(|condition| &part.conditions[condition.0].changes)
+/// Changes that conditions make, in order.
+fn changes<'p>(
+    part: &'p petab::ModelProblem,
+    conditions: &'p [ConditionIdx],
+) -> impl Iterator<Item = &'p petab::Change> {
+    conditions.iter().flat_map(|condition| &part.conditions[condition.0].changes)
 }
 
 fn refuse_bad_targets(
     part: &petab::ModelProblem,
-    rows: &RowTable,
+    tables: &SlotTables,
     environment: &Environment<'_>,
 ) -> Result<(), ModelError> {
-    for &experiment in rows.experiments() {
-        for change in changes(part, experiment) {
+    for conditions in &tables.conditions {
+        for change in changes(part, conditions) {
             let in_formulas = || {
                 part.observables.iter().any(|o| {
                     [&o.formula, &o.noise_formula]
@@ -305,7 +359,11 @@ fn refuse_bad_targets(
             if environment.is_assigned(&change.target) {
                 return Err(ModelError::ConditionTarget {
                     place: change.place.to_string(),
-                    condition: part.experiments[experiment.0].id.clone(),
+                    condition: conditions
+                        .iter()
+                        .map(|c| part.conditions[c.0].id.as_str())
+                        .collect::<Vec<_>>()
+                        .join(", "),
                     id: change.target.clone(),
                     reason: "an assignment rule of the model gives at all times",
                 });
@@ -315,16 +373,25 @@ fn refuse_bad_targets(
     Ok(())
 }
 
-fn simulations(
-    builder: &Builder,
-    rows: &RowTable,
-    breakpoints: &Breakpoints,
-    part: &petab::ModelProblem,
-) -> Vec<Simulation> {
+/// What simulations are made of.
+struct Simulations<'a> {
+    builder: &'a Builder,
+    rows: &'a RowTable,
+    tables: &'a SlotTables,
+    breakpoints: &'a Breakpoints,
+    part: &'a petab::ModelProblem,
+    bindings: &'a HashMap<String, Binding>,
+    state_ids: &'a [String],
+    parameters: &'a [EstimatedParameter],
+}
+
+fn simulations(from: &Simulations<'_>) -> Result<Vec<Simulation>, ModelError> {
+    let table = |i: usize| -> Vec<SlotValue> {
+        from.builder.slots.values.iter().filter_map(|values| values.get(i).copied()).collect()
+    };
     let mut list = Vec::new();
-    for (i, &experiment) in rows.experiments().iter().enumerate() {
-        let slot_values: Vec<SlotValue> =
-            builder.slots.values.iter().filter_map(|values| values.get(i).copied()).collect();
+    for (i, &experiment) in from.rows.experiments().iter().enumerate() {
+        let slot_values = table(i);
         let is_estimated =
             |slot: &SlotIdx| matches!(slot_values[slot.position()], SlotValue::Estimated(_));
         let number = |slot: SlotIdx| match slot_values[slot.position()] {
@@ -332,19 +399,71 @@ fn simulations(
             SlotValue::Estimated(_) => f64::NAN,
         };
         let simulation = SimulationIdx::from_position(i);
-        let output_times = rows.output_times(simulation).to_vec();
-        let timeline = breakpoints.timeline(&number, 0.0, &output_times, &[]);
+        let output_times = from.rows.output_times(simulation).to_vec();
+        let finite: Vec<f64> = output_times.iter().copied().filter(|t| t.is_finite()).collect();
+        let timeline = from.breakpoints.timeline(&number, 0.0, &finite, &[]);
+        let has_moving_breakpoints = from.breakpoints.slots().iter().any(is_estimated);
+        let preequilibration = from.tables.preequilibration[i]
+            .map(|place| Preequilibration { slot_values: table(place), resets: resets(from, i) });
+        let ends_in_steady_state = finite.len() < output_times.len();
+        let id = from.part.experiments[experiment.0].id.clone();
+        let unsupported = |what: String| {
+            Err(ModelError::Unsupported {
+                place: from.part.model_location.display().to_string(),
+                what: format!("{what} (simulation {id:?})"),
+            })
+        };
+        if has_moving_breakpoints && (preequilibration.is_some() || ends_in_steady_state) {
+            return unsupported(
+                "a steady state with switch times set by estimated parameters".to_owned(),
+            );
+        }
+        for (slot, before) in
+            preequilibration.iter().flat_map(|p| p.slot_values.iter().copied().enumerate())
+        {
+            if let SlotValue::Estimated(p) = before
+                && slot_values[slot] != before
+            {
+                return unsupported(format!(
+                    "a pre-equilibration in which the estimated parameter {:?} sets {:?}, and something else in the simulation",
+                    from.parameters[p.position()].id,
+                    from.builder.slots.ids[slot]
+                ));
+            }
+        }
         list.push(Simulation {
-            id: part.experiments[experiment.0].id.clone(),
+            id,
             starts_with_output: output_times.first() == Some(&timeline.t_start),
-            has_moving_breakpoints: breakpoints.slots().iter().any(is_estimated),
-            rows: rows.of_simulation(simulation).to_vec(),
+            has_moving_breakpoints,
+            preequilibration,
+            ends_in_steady_state,
+            rows: from.rows.of_simulation(simulation).to_vec(),
             slot_values,
             timeline,
             output_times,
         });
     }
-    list
+    Ok(list)
+}
+
+/// States that a simulation's own period sets, and to what.
+fn resets(from: &Simulations<'_>, simulation: usize) -> Vec<(StateIdx, ResetValue)> {
+    let mut resets = Vec::new();
+    for change in changes(from.part, &from.tables.own[simulation]) {
+        let Some(state) = from.state_ids.iter().position(|id| *id == change.target) else {
+            continue;
+        };
+        let node = match from.bindings.get(&change.target) {
+            Some(Binding::Always(value) | Binding::Where { value, .. }) => *value,
+            None => continue,
+        };
+        let value = match from.builder.graph.node(node) {
+            Node::Input(Input::Slot(slot)) => ResetValue::Slot(slot),
+            _ => ResetValue::Number(from.builder.graph.constant_value(node).unwrap_or(f64::NAN)),
+        };
+        resets.push((StateIdx::from_position(state), value));
+    }
+    resets
 }
 
 /// The value of a formula without estimated parameters, if it is one.

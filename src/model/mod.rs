@@ -20,7 +20,7 @@ pub use timeline::{Breakpoints, have_same_order};
 
 use crate::engine::Timeline;
 use crate::graph::NodeId;
-use crate::index::{ObservableIdx, ParameterIdx, RowIdx, SimulationIdx, SlotIdx};
+use crate::index::{ObservableIdx, ParameterIdx, RowIdx, SimulationIdx, SlotIdx, StateIdx};
 use crate::objective::NoiseModel;
 use crate::petab::ParameterScale;
 use crate::rosenbrock::RightHandSide;
@@ -54,6 +54,22 @@ pub struct Observable {
     pub noise_model: NoiseModel,
 }
 
+/// A steady state from which a simulation starts.
+#[derive(Debug, Clone)]
+pub struct Preequilibration {
+    /// Values of the slots until then. One that is estimated has the same value in the simulation.
+    pub slot_values: Vec<SlotValue>,
+    /// States that the simulation's condition sets at time 0; all others are kept.
+    pub resets: Vec<(StateIdx, ResetValue)>,
+}
+
+/// What a state is set to.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum ResetValue {
+    Number(f64),
+    Slot(SlotIdx),
+}
+
 /// One distinct (pre-equilibration, condition) pair.
 #[derive(Debug, Clone)]
 pub struct Simulation {
@@ -65,7 +81,11 @@ pub struct Simulation {
     pub timeline: Timeline,
     /// Whether estimated parameters set some switch time: then every lane has its own timeline.
     pub has_moving_breakpoints: bool,
-    /// Times of all outputs, ascending; the first may be the start.
+    /// What comes before time 0, if anything does.
+    pub preequilibration: Option<Preequilibration>,
+    /// Whether the last output, at time inf, is the steady state.
+    pub ends_in_steady_state: bool,
+    /// Times of all outputs, ascending; the first may be the start, the last infinite.
     pub output_times: Vec<f64>,
     /// Whether the first output is the initial state, which no step reaches.
     pub starts_with_output: bool,
@@ -130,9 +150,14 @@ impl OdeProblem {
     }
 
     /// Slots that reach the trajectory of a simulation: through the right-hand side, the initial
-    /// values or a switch time.
+    /// values, a reset or a switch time.
     fn reaching_slots(&self) -> Vec<SlotIdx> {
         let mut slots = self.rhs.slots.clone();
+        let before = self.simulations.iter().filter_map(|s| s.preequilibration.as_ref());
+        slots.extend(before.flat_map(|p| &p.resets).filter_map(|(_, value)| match value {
+            ResetValue::Slot(slot) => Some(*slot),
+            ResetValue::Number(_) => None,
+        }));
         slots.extend(self.breakpoints.slots());
         slots.sort_unstable();
         slots.dedup();

@@ -30,9 +30,6 @@ impl RowTable {
             let unsupported = |what: String| {
                 Err(ModelError::Unsupported { place: measurement.place.to_string(), what })
             };
-            if !measurement.time.is_finite() {
-                return unsupported("a measurement of the steady state (time inf)".to_owned());
-            }
             let experiment = &part.experiments[measurement.experiment.0];
             match experiment.periods.as_slice() {
                 [] => {}
@@ -40,9 +37,7 @@ impl RowTable {
                 [period] if period.time.is_finite() => {
                     return unsupported(format!("a start at time {}", period.time));
                 }
-                [first, ..] if first.time == f64::NEG_INFINITY => {
-                    return unsupported("pre-equilibration".to_owned());
-                }
+                [first, second] if first.time == f64::NEG_INFINITY && second.time == 0.0 => {}
                 _ => return unsupported(format!("several periods ({:?})", experiment.id)),
             }
             let simulation = *index.entry(measurement.experiment.0).or_insert_with(|| {

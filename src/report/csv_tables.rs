@@ -246,6 +246,7 @@ fn status_word(failure: &Failure) -> &'static str {
             S::TooManySteps => "too_many_steps",
             S::StepTooSmall => "step_too_small",
             S::NotFinite => "not_finite",
+            S::NoSteadyState => "no_steady_state",
         },
         Failure::Reordered { .. } => "breakpoints_reordered",
         Failure::NotFinite { .. } => "likelihood_not_finite",

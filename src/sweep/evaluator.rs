@@ -1,15 +1,13 @@
 //! Integrating points, their probes and their tangents.
 
-use super::lanes::{InitialTangents, LanePreparation};
+use super::integrate::{LaneSet, Run, TangentKernel};
+use super::lanes::LanePreparation;
 use super::score::{PointResult, ProbePair, Scorer};
-use crate::engine::{
-    Batch, BatchResult, Control, Engine, EngineError, Kernel, LaneStatus, Timeline,
-};
-use crate::index::{DirectionIdx, ParameterIdx, ScheduleIdx, SimulationIdx, SlotIdx, TimelineIdx};
+use crate::engine::{Engine, EngineError, Kernel, LaneStatus, Timeline};
+use crate::index::{DirectionIdx, ParameterIdx, SimulationIdx, SlotIdx};
 use crate::model::{OdeProblem, have_same_order};
 use crate::objective::Objective;
 use crate::rosenbrock::StepGenerator;
-use std::borrow::Cow;
 
 /// How probes choose their steps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,49 +32,18 @@ const LARGEST_TANGENT_PROGRAM: usize = 40_000;
 
 /// Everything that turns points into objectives, gradients and differences.
 pub struct Evaluator<'p> {
-    problem: &'p OdeProblem,
+    pub(super) problem: &'p OdeProblem,
     objective: Objective<'p>,
-    preparation: LanePreparation<'p>,
-    settings: Settings,
-    timelines: Vec<Timeline>,
-    adaptive: Box<dyn Kernel>,
-    replay: Box<dyn Kernel>,
+    pub(super) preparation: LanePreparation<'p>,
+    pub(super) settings: Settings,
+    pub(super) timelines: Vec<Timeline>,
+    pub(super) adaptive: Box<dyn Kernel>,
+    pub(super) replay: Box<dyn Kernel>,
     tangents: Vec<TangentKernel>,
     preferred_lanes: usize,
     /// Operations of the replayed step, of all its tangent programs together.
     pub step_ops: usize,
     pub tangent_ops: usize,
-}
-
-/// The tangents of a step along some directions.
-pub(super) struct TangentKernel {
-    pub(super) directions: Vec<SlotIdx>,
-    /// Those of them that move breakpoints.
-    moving: Vec<SlotIdx>,
-    initial: InitialTangents,
-    kernel: Box<dyn Kernel>,
-}
-
-/// Lanes and what became of them.
-pub(super) struct Run {
-    /// Values of the simulations' slots, a lane each.
-    pub(super) slots: Vec<Vec<f64>>,
-    pub(super) initial: Vec<f64>,
-    pub(super) width: usize,
-    pub(super) result: BatchResult,
-}
-
-impl Run {
-    /// What a step advances, at an output of the lane; none where the lane did not get there.
-    pub(super) fn values(&self, lane: usize, output: usize, starts_with_output: bool) -> &[f64] {
-        match output.checked_sub(usize::from(starts_with_output)) {
-            None => &self.initial[lane * self.width..][..self.width],
-            Some(reached) => {
-                &self.result.outputs[self.result.offsets[lane] + reached * self.width..]
-                    [..self.width]
-            }
-        }
-    }
 }
 
 /// A probe: which coordinate of which point is where.
@@ -87,32 +54,19 @@ pub(super) struct Move {
     pub(super) theta: f64,
 }
 
-/// Timelines and which of them each lane follows.
-struct LaneTimelines<'a> {
-    timelines: Cow<'a, [Timeline]>,
-    of_lane: Vec<TimelineIdx>,
-}
-
-impl LaneTimelines<'_> {
-    fn of(&self, lane: usize) -> &Timeline {
-        &self.timelines[self.of_lane[lane].position()]
-    }
-}
-
 /// Lanes to integrate for moves.
 struct ProbeLanes {
-    simulations: Vec<SimulationIdx>,
-    slots: Vec<Vec<f64>>,
-    point_of: Vec<usize>,
+    lanes: LaneSet,
+    /// The lane of the points' own run whose steps each replays.
+    own_lane: Vec<usize>,
     /// For each move its lane by simulation; none where the trajectory is the point's own.
     lanes_of: Vec<Vec<Option<usize>>>,
 }
 
 /// Integrated probes.
 struct Probed {
-    /// The points as the probes are integrated, where that is not adaptively.
-    base: Option<Run>,
-    probes: Run,
+    /// Where probes replay: first the points once more, then their probes.
+    run: Run,
     lanes_of: Vec<Vec<Option<usize>>>,
     /// Whether a lane's breakpoints are in another order than its point's, so that it cannot
     /// replay its point's steps.
@@ -223,7 +177,7 @@ impl<'p> Evaluator<'p> {
         refine: &Refine<'_>,
     ) -> Result<EvaluatedChunk, EngineError> {
         let linear: Vec<Vec<f64>> = points.iter().map(|x| self.unscaled(x)).collect();
-        let adaptive = self.integrate_base(&linear)?;
+        let adaptive = self.integrate_adaptively(self.base_lanes(&linear))?;
         let simulations = self.problem.simulations.len();
         let is_ok: Vec<bool> = adaptive
             .result
@@ -239,14 +193,18 @@ impl<'p> Evaluator<'p> {
         }
         let moves = moves_of(points, &requests);
         let probed = self.integrate_probes(&linear, &adaptive, &moves)?;
-        let tangents = self.integrate_tangents(&adaptive, &is_ok)?;
+        let tangents = self
+            .tangents
+            .iter()
+            .map(|tangent| self.integrate_tangents(&adaptive, tangent))
+            .collect::<Result<Vec<Run>, EngineError>>()?;
         let scorer = Scorer {
             problem: self.problem,
             objective: &self.objective,
             tangents: &self.tangents,
             adaptive: &adaptive,
-            base: probed.base.as_ref().unwrap_or(&adaptive),
-            probes: &probed.probes,
+            base: self.base_of(&probed, &adaptive),
+            probes: &probed.run,
             probe_lanes: &probed.lanes_of,
             reordered: &probed.reordered,
             moves: &moves,
@@ -258,8 +216,7 @@ impl<'p> Evaluator<'p> {
             eps,
         };
         let mut results = scorer.score();
-        let mut runs = vec![&adaptive, &probed.probes];
-        runs.extend(&probed.base);
+        let mut runs = vec![&adaptive, &probed.run];
         runs.extend(&tangents);
 
         let mut further = Vec::new();
@@ -273,8 +230,8 @@ impl<'p> Evaluator<'p> {
             let moves = moves_of(points, &further);
             let probed = self.integrate_probes(&linear, &adaptive, &moves)?;
             let scorer = Scorer {
-                base: probed.base.as_ref().unwrap_or(&adaptive),
-                probes: &probed.probes,
+                base: self.base_of(&probed, &adaptive),
+                probes: &probed.run,
                 probe_lanes: &probed.lanes_of,
                 reordered: &probed.reordered,
                 moves: &moves,
@@ -283,10 +240,7 @@ impl<'p> Evaluator<'p> {
             scorer.score_refinements(&further, &mut results);
             refined = Some(probed);
         }
-        if let Some(probed) = &refined {
-            runs.push(&probed.probes);
-            runs.extend(&probed.base);
-        }
+        runs.extend(refined.as_ref().map(|probed: &Probed| &probed.run));
         Ok(EvaluatedChunk {
             points: results,
             lanes: runs.iter().map(|run| run.result.reports.len() as u64).sum(),
@@ -306,214 +260,89 @@ impl<'p> Evaluator<'p> {
         }
     }
 
+    /// The run that holds the points as the probes are integrated.
+    fn base_of<'r>(&self, probed: &'r Probed, adaptive: &'r Run) -> &'r Run {
+        match self.settings.steps {
+            StepMode::Shared => &probed.run,
+            StepMode::Adaptive => adaptive,
+        }
+    }
+
     /// Linear values of a point's parameters.
     fn unscaled(&self, theta: &[f64]) -> Vec<f64> {
         self.problem.parameters.iter().zip(theta).map(|(p, &x)| p.scale.unscale(x)).collect()
     }
 
-    /// Timelines of lanes: one for each simulation, or one for each lane where estimated
-    /// parameters move breakpoints.
-    fn timelines_of(
-        &self,
-        simulations: &[SimulationIdx],
-        slots: &[Vec<f64>],
-        moving: &[SlotIdx],
-    ) -> LaneTimelines<'_> {
-        if !self.problem.simulations.iter().any(|s| s.has_moving_breakpoints) {
-            let of_lane = simulations.iter().map(|s| TimelineIdx(s.0)).collect();
-            return LaneTimelines { timelines: Cow::Borrowed(&self.timelines), of_lane };
-        }
-        let own =
-            |(&s, slots): (&SimulationIdx, &Vec<f64>)| self.problem.timeline_of(s, slots, moving);
-        let timelines: Vec<Timeline> = simulations.iter().zip(slots).map(own).collect();
-        let of_lane = (0..timelines.len()).map(TimelineIdx::from_position).collect();
-        LaneTimelines { timelines: Cow::Owned(timelines), of_lane }
-    }
-
-    /// Every point and simulation, lanes in this order, with adaptive steps.
-    fn integrate_base(&self, linear: &[Vec<f64>]) -> Result<Run, EngineError> {
-        let mut simulations = Vec::new();
-        let mut slots = Vec::new();
+    /// Every point and simulation, lanes in this order.
+    fn base_lanes(&self, linear: &[Vec<f64>]) -> LaneSet {
+        let mut lanes = LaneSet::default();
         for parameters in linear {
             for s in (0..self.problem.simulations.len()).map(SimulationIdx::from_position) {
-                simulations.push(s);
-                slots.push(self.preparation.slots(s, parameters));
+                lanes.push(&self.preparation, s, parameters);
             }
         }
-        self.integrate_adaptively(&simulations, slots)
+        lanes
     }
 
-    fn integrate_adaptively(
-        &self,
-        simulations: &[SimulationIdx],
-        slots: Vec<Vec<f64>>,
-    ) -> Result<Run, EngineError> {
-        let carried = self.carried(&slots);
-        let initial = self.preparation.initial_states(slots.len(), &carried);
-        let Settings { rtol, atol, max_steps, .. } = self.settings;
-        let timelines = self.timelines_of(simulations, &slots, &[]);
-        let of_lanes: Vec<&Timeline> = (0..slots.len()).map(|lane| timelines.of(lane)).collect();
-        let first_steps = self.preparation.first_steps(&of_lanes, &initial, &carried, rtol, atol);
-        let result = self.adaptive.run(&Batch {
-            initial: &initial,
-            slots: &carried,
-            timelines: &timelines.timelines,
-            of_lane: &timelines.of_lane,
-            control: Control::Adaptive { rtol, atol, max_steps, first_steps: &first_steps },
-        })?;
-        Ok(Run { slots, initial, width: self.problem.state_ids.len(), result })
-    }
-
-    fn carried(&self, slots: &[Vec<f64>]) -> Vec<f64> {
-        let mut carried = Vec::with_capacity(slots.len() * self.problem.rhs.slots.len());
-        for lane in slots {
-            self.preparation.push_dynamic_slots(lane, &mut carried);
-        }
-        carried
-    }
-
-    /// Lanes of the moves: simulation and slots of each, and for each move its lanes by
-    /// simulation (none where the trajectory is the point's own).
-    fn probe_lanes(&self, linear: &[Vec<f64>], moves: &[Move]) -> ProbeLanes {
-        let (mut simulations, mut slots, mut point_of) = (Vec::new(), Vec::new(), Vec::new());
-        let mut lanes_of = Vec::with_capacity(moves.len());
+    /// Lanes of the moves, behind `lanes` that replay themselves.
+    fn probe_lanes(&self, linear: &[Vec<f64>], moves: &[Move], lanes: LaneSet) -> ProbeLanes {
+        let count = self.problem.simulations.len();
+        let own_lane = (0..lanes.len()).collect();
+        let mut all = ProbeLanes { lanes, own_lane, lanes_of: Vec::with_capacity(moves.len()) };
         let mut moved: Vec<f64> = Vec::new();
         for probe in moves {
             moved.clear();
             moved.extend_from_slice(&linear[probe.point]);
             let scale = self.problem.parameters[probe.parameter.position()].scale;
             moved[probe.parameter.position()] = scale.unscale(probe.theta);
-            let mut lanes = vec![None; self.problem.simulations.len()];
+            let mut of_move = vec![None; count];
             for s in self.reached(probe.parameter) {
-                lanes[s.position()] = Some(simulations.len());
-                simulations.push(s);
-                slots.push(self.preparation.slots(s, &moved));
-                point_of.push(probe.point);
+                of_move[s.position()] = Some(all.lanes.len());
+                all.lanes.push(&self.preparation, s, &moved);
+                all.own_lane.push(probe.point * count + s.position());
             }
-            lanes_of.push(lanes);
+            all.lanes_of.push(of_move);
         }
-        ProbeLanes { simulations, slots, point_of, lanes_of }
+        all
     }
 
-    /// The points once more and their probes, all by the replayed step.
+    /// The points once more and their probes, all by the replayed step: nothing but the moved
+    /// parameter differs between them. Lanes of failed points replay what there is of their
+    /// schedule.
     fn replay_probes(
         &self,
         linear: &[Vec<f64>],
         adaptive: &Run,
         moves: &[Move],
     ) -> Result<Probed, EngineError> {
-        let count = self.problem.simulations.len();
-        let width = self.problem.state_ids.len();
-        // A point and all its probes are one program's work, so that nothing but the moved
-        // parameter differs. Lanes of failed points replay what there is of their schedule.
-        let ProbeLanes { simulations, slots, point_of, lanes_of } = self.probe_lanes(linear, moves);
-        let reordered = self.reordered(adaptive, &simulations, &slots, &point_of);
-        let base_lanes = adaptive.slots.len();
-        let mut all_slots = adaptive.slots.clone();
-        all_slots.extend(slots);
-        let mut all_simulations: Vec<SimulationIdx> =
-            (0..base_lanes).map(|lane| SimulationIdx::from_position(lane % count)).collect();
-        let mut schedule_of: Vec<ScheduleIdx> =
-            (0..base_lanes).map(ScheduleIdx::from_position).collect();
-        schedule_of.extend(
-            simulations
-                .iter()
-                .zip(&point_of)
-                .map(|(s, point)| ScheduleIdx::from_position(point * count + s.position())),
-        );
-        all_simulations.extend(simulations);
-        let carried = self.carried(&all_slots);
-        let initial = self.preparation.initial_states(all_slots.len(), &carried);
-        let timelines = self.timelines_of(&all_simulations, &all_slots, &[]);
-        let mut result = self.replay.run(&Batch {
-            initial: &initial,
-            slots: &carried,
-            timelines: &timelines.timelines,
-            of_lane: &timelines.of_lane,
-            control: Control::Replay {
-                schedules: &adaptive.result.schedules,
-                of_lane: &schedule_of,
-            },
-        })?;
-        // The first lanes are the points'.
-        let split = result.offsets[base_lanes];
-        let probe_result = BatchResult {
-            outputs: result.outputs.split_off(split),
-            offsets: result.offsets[base_lanes..].iter().map(|o| o - split).collect(),
-            reports: result.reports.split_off(base_lanes),
-            schedules: Vec::new(),
-        };
-        result.offsets.truncate(base_lanes + 1);
-        let probe_slots = all_slots.split_off(base_lanes);
-        let mut base_initial = initial;
-        let probe_initial = base_initial.split_off(base_lanes * width);
-        let base = Run { slots: all_slots, initial: base_initial, width, result };
-        let probes =
-            Run { slots: probe_slots, initial: probe_initial, width, result: probe_result };
-        Ok(Probed { base: Some(base), probes, lanes_of, reordered })
+        let ProbeLanes { lanes, own_lane, lanes_of } =
+            self.probe_lanes(linear, moves, adaptive.lanes.clone());
+        let reordered = self.reordered(adaptive, &lanes, &own_lane);
+        let run = self.integrate_by_replay(lanes, adaptive, &own_lane)?;
+        Ok(Probed { run, lanes_of, reordered })
     }
 
-    /// For each probe's lane whether its breakpoints are in another order than its point's.
-    fn reordered(
-        &self,
-        adaptive: &Run,
-        simulations: &[SimulationIdx],
-        slots: &[Vec<f64>],
-        point_of: &[usize],
-    ) -> Vec<bool> {
-        let count = self.problem.simulations.len();
-        let lanes = simulations.iter().zip(slots).zip(point_of);
-        lanes
-            .map(|((&s, slots), point)| {
+    /// For each lane whether its breakpoints are in another order than those of its point's.
+    fn reordered(&self, adaptive: &Run, lanes: &LaneSet, own_lane: &[usize]) -> Vec<bool> {
+        (0..lanes.len())
+            .map(|lane| {
+                let s = lanes.simulations[lane];
                 if !self.problem.simulations[s.position()].has_moving_breakpoints {
                     return false;
                 }
-                let own = &adaptive.slots[point * count + s.position()];
-                let of_point = self.problem.timeline_of(s, own, &[]);
-                !have_same_order(&of_point, &self.problem.timeline_of(s, slots, &[]))
+                let timeline = |slots: &[f64]| self.problem.timeline_of(s, slots, &[]);
+                let own = timeline(&adaptive.lanes.slots[own_lane[lane]]);
+                !have_same_order(&own, &timeline(&lanes.slots[lane]))
             })
             .collect()
     }
 
     /// The probes with steps of their own.
     fn adaptive_probes(&self, linear: &[Vec<f64>], moves: &[Move]) -> Result<Probed, EngineError> {
-        let ProbeLanes { simulations, slots, lanes_of, .. } = self.probe_lanes(linear, moves);
-        let probes = self.integrate_adaptively(&simulations, slots)?;
-        let reordered = vec![false; probes.slots.len()];
-        Ok(Probed { base: None, probes, lanes_of, reordered })
-    }
-
-    /// Tangents of every point and simulation, a run for each tangent program; failed points have
-    /// lanes without meaning.
-    fn integrate_tangents(&self, base: &Run, is_ok: &[bool]) -> Result<Vec<Run>, EngineError> {
-        let count = self.problem.simulations.len();
-        let carried = self.carried(&base.slots);
-        let lanes = base.slots.len();
-        debug_assert_eq!(lanes, is_ok.len() * count);
-        let simulations: Vec<SimulationIdx> =
-            (0..lanes).map(|lane| SimulationIdx::from_position(lane % count)).collect();
-        let of_lane: Vec<ScheduleIdx> = (0..lanes).map(ScheduleIdx::from_position).collect();
-        let n = self.problem.state_ids.len();
-        self.tangents
-            .iter()
-            .map(|tangent| {
-                let initial =
-                    self.preparation.initial_with_tangents(&tangent.initial, lanes, &carried);
-                let timelines = self.timelines_of(&simulations, &base.slots, &tangent.moving);
-                let result = tangent.kernel.run(&Batch {
-                    initial: &initial,
-                    slots: &carried,
-                    timelines: &timelines.timelines,
-                    of_lane: &timelines.of_lane,
-                    control: Control::Replay {
-                        schedules: &base.result.schedules,
-                        of_lane: &of_lane,
-                    },
-                })?;
-                let width = n * (1 + tangent.directions.len());
-                Ok(Run { slots: Vec::new(), initial, width, result })
-            })
-            .collect()
+        let ProbeLanes { lanes, lanes_of, .. } =
+            self.probe_lanes(linear, moves, LaneSet::default());
+        let reordered = vec![false; lanes.len()];
+        Ok(Probed { run: self.integrate_adaptively(lanes)?, lanes_of, reordered })
     }
 }
 

@@ -49,14 +49,13 @@ impl<'p> LanePreparation<'p> {
 
     /// Values of the simulation's slots where the estimated parameters have these linear values.
     pub fn slots(&self, simulation: SimulationIdx, parameters: &[f64]) -> Vec<f64> {
-        let values = &self.problem.simulations[simulation.position()].slot_values;
-        values
-            .iter()
-            .map(|value| match *value {
-                SlotValue::Number(number) => number,
-                SlotValue::Estimated(parameter) => parameters[parameter.position()],
-            })
-            .collect()
+        values_of(&self.problem.simulations[simulation.position()].slot_values, parameters)
+    }
+
+    /// Values of the slots in the simulation's pre-equilibration, if it has one.
+    pub fn slots_before(&self, simulation: SimulationIdx, parameters: &[f64]) -> Option<Vec<f64>> {
+        let before = self.problem.simulations[simulation.position()].preequilibration.as_ref()?;
+        Some(values_of(&before.slot_values, parameters))
     }
 
     /// Those of the slots that lanes carry, appended to `target`.
@@ -104,35 +103,85 @@ impl<'p> LanePreparation<'p> {
         rtol: f64,
         atol: f64,
     ) -> Vec<f64> {
+        let rates = self.rates(timelines, initial, slots, |timeline| {
+            (timeline.t_start, timeline.segments.first().map(|s| s.switches.as_slice()))
+        });
         let n = self.problem.state_ids.len();
-        let carried = self.problem.rhs.slots.len();
-        let lanes = timelines.len();
-        let mut inputs = Vec::with_capacity(lanes * self.rhs_inputs.len());
-        for (lane, timeline) in timelines.iter().enumerate() {
-            inputs.extend_from_slice(&initial[lane * n..][..n]);
-            inputs.extend_from_slice(&slots[lane * carried..][..carried]);
-            match timeline.segments.first() {
-                Some(segment) => inputs.extend_from_slice(&segment.switches),
-                None => inputs.extend(std::iter::repeat_n(0.0, self.problem.switches.len())),
-            }
-            inputs.push(timeline.t_start);
-        }
-        let rates = run_rows(&self.rhs, lanes, &inputs);
-        (0..lanes)
+        (0..timelines.len())
             .map(|lane| {
-                let (mut size, mut speed) = (0.0, 0.0);
-                for i in 0..n {
-                    let x = initial[lane * n + i];
-                    let scale = atol + rtol * x.abs();
-                    size += (x / scale).powi(2);
-                    speed += (rates[lane * n + i] / scale).powi(2);
-                }
-                let first = 0.01 * (size / speed).sqrt();
+                let states = &initial[lane * n..][..n];
+                let size = weighted_norm(states, states, rtol, atol);
+                let speed = weighted_norm(&rates[lane * n..][..n], states, rtol, atol);
+                let first = 0.01 * size / speed;
                 // Nothing moves at the start: any small step will do, control takes over.
                 if first.is_finite() && first > 0.0 { first } else { 1e-6 }
             })
             .collect()
     }
+
+    /// How fast the states at the ends of the timelines still move: the norm of their rates
+    /// weighted by these tolerances.
+    pub fn steadiness(
+        &self,
+        timelines: &[&Timeline],
+        states: &[f64],
+        slots: &[f64],
+        rtol: f64,
+        atol: f64,
+    ) -> Vec<f64> {
+        let rates =
+            self.rates(timelines, states, slots, |timeline| match timeline.segments.last() {
+                Some(segment) => (segment.t_end, Some(segment.switches.as_slice())),
+                None => (timeline.t_start, None),
+            });
+        let n = self.problem.state_ids.len();
+        (0..timelines.len())
+            .map(|lane| {
+                let range = lane * n..(lane + 1) * n;
+                weighted_norm(&rates[range.clone()], &states[range], rtol, atol)
+            })
+            .collect()
+    }
+
+    /// Rates of change, `[lane][state]`, at the time and with the switches that `at` picks.
+    fn rates<'t>(
+        &self,
+        timelines: &[&'t Timeline],
+        states: &[f64],
+        slots: &[f64],
+        at: impl Fn(&'t Timeline) -> (f64, Option<&'t [f64]>),
+    ) -> Vec<f64> {
+        let n = self.problem.state_ids.len();
+        let carried = self.problem.rhs.slots.len();
+        let mut inputs = Vec::with_capacity(timelines.len() * self.rhs_inputs.len());
+        for (lane, timeline) in timelines.iter().enumerate() {
+            let (t, switches) = at(timeline);
+            inputs.extend_from_slice(&states[lane * n..][..n]);
+            inputs.extend_from_slice(&slots[lane * carried..][..carried]);
+            match switches {
+                Some(switches) => inputs.extend_from_slice(switches),
+                None => inputs.extend(std::iter::repeat_n(0.0, self.problem.switches.len())),
+            }
+            inputs.push(t);
+        }
+        run_rows(&self.rhs, timelines.len(), &inputs)
+    }
+}
+
+/// √(1/n Σ (vᵢ/(atol + rtol·|xᵢ|))²).
+fn weighted_norm(values: &[f64], states: &[f64], rtol: f64, atol: f64) -> f64 {
+    let squares = values.iter().zip(states).map(|(v, x)| (v / (atol + rtol * x.abs())).powi(2));
+    (squares.sum::<f64>() / values.len().max(1) as f64).sqrt()
+}
+
+fn values_of(table: &[SlotValue], parameters: &[f64]) -> Vec<f64> {
+    table
+        .iter()
+        .map(|value| match *value {
+            SlotValue::Number(number) => number,
+            SlotValue::Estimated(parameter) => parameters[parameter.position()],
+        })
+        .collect()
 }
 
 fn slot_inputs(problem: &OdeProblem) -> Vec<Input> {

@@ -6,8 +6,10 @@
 //! does not reach, the rows that do not depend on it.
 
 mod evaluator;
+mod integrate;
 mod lanes;
 mod score;
+mod settle;
 
 pub use evaluator::{EvaluatedChunk, Evaluator, Refine, Settings, StepMode, no_refinement};
 pub use lanes::{InitialTangents, LanePreparation};

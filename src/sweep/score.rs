@@ -1,6 +1,7 @@
 //! Objectives, gradients and differences of integrated points.
 
-use super::evaluator::{Move, Run, TangentKernel};
+use super::evaluator::Move;
+use super::integrate::{Run, TangentKernel};
 use crate::engine::{LaneReport, LaneStatus};
 use crate::gradient::{ForwardGradient, TangentBlock};
 use crate::index::{ObservableIdx, ParameterIdx, RowIdx, SimulationIdx};
@@ -272,7 +273,7 @@ impl Scorer<'_> {
     /// The point's own trajectory of a simulation.
     fn own(&self, point: usize, simulation: SimulationIdx) -> Trajectory<'_> {
         let lane = point * self.problem.simulations.len() + simulation.position();
-        Trajectory { run: self.base, lane, slots: &self.base.slots[lane] }
+        Trajectory { run: self.base, lane, slots: &self.base.lanes.slots[lane] }
     }
 
     fn gradient(&self, point: usize) -> Option<Vec<f64>> {
@@ -295,7 +296,7 @@ impl Scorer<'_> {
                 .collect();
             gradient.add_simulation(
                 SimulationIdx::from_position(s),
-                &self.base.slots[lane],
+                &self.base.lanes.slots[lane],
                 &|output| self.base.values(lane, output, starts),
                 &blocks,
             );
@@ -329,7 +330,7 @@ impl Scorer<'_> {
         let moved = self.moved_slots(point, probe.parameter, &parameters);
         let trajectory_of = |s: SimulationIdx| match (lanes[s.position()], &moved[s.position()]) {
             (Some(lane), _) => {
-                Trajectory { run: self.probes, lane, slots: &self.probes.slots[lane] }
+                Trajectory { run: self.probes, lane, slots: &self.probes.lanes.slots[lane] }
             }
             (None, Some(slots)) => Trajectory { slots, ..self.own(point, s) },
             (None, None) => self.own(point, s),
@@ -353,7 +354,7 @@ impl Scorer<'_> {
             .enumerate()
             .map(|(s, simulation)| {
                 simulation.slot_values.contains(&moved).then(|| {
-                    let mut slots = self.base.slots[point * count + s].clone();
+                    let mut slots = self.base.lanes.slots[point * count + s].clone();
                     for (slot, value) in slots.iter_mut().zip(&simulation.slot_values) {
                         if *value == moved {
                             *slot = parameters[parameter.position()];
