@@ -117,7 +117,7 @@ fn main(
         let fraction = select(select(wanted, 0.5lf * rest, wanted > 0.5lf * rest), rest, is_last);
         let h = fraction * length;
         let floor = max(SMALLEST * done, SMALLEST_FRACTION);
-        if !is_last && (h <= SMALLEST * abs(t) || fraction <= floor) {
+        if !is_last && fraction <= floor {
             status = select(STEP_TOO_SMALL, NOT_FINITE, (flags & WAS_NOT_FINITE) != 0u);
             break;
         }

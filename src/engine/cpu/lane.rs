@@ -5,7 +5,7 @@ use super::super::{LaneReport, LaneStatus, Schedule, Timeline};
 
 /// Factor on the step size after an attempt that gave no finite state.
 const FACTOR_AFTER_NOT_FINITE: f64 = 0.25;
-/// Smallest step in units of the spacing of doubles at the time.
+/// Smallest step in units of the spacing of doubles at the part of the segment that is done.
 const SMALLEST_SPACINGS: f64 = 4.0;
 /// Smallest step as a fraction of its segment, which ends the search at time 0 too. States that
 /// change this fast from the start are not followed by any arithmetic in doubles.
@@ -134,9 +134,10 @@ impl<'a> Lane<'a> {
                     wanted
                 };
                 let smallest = SMALLEST_SPACINGS * f64::EPSILON;
-                let h = self.fraction * self.length;
                 let floor = (smallest * self.done).max(SMALLEST_FRACTION);
-                if !self.is_last && (h <= smallest * t.abs() || self.fraction <= floor) {
+                // Not relative to t: a lane counts from its segment's start, where its states may
+                // change on scales far below the spacing of doubles at t.
+                if !self.is_last && self.fraction <= floor {
                     return Err(if self.was_not_finite {
                         LaneStatus::NotFinite
                     } else {
