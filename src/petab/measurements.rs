@@ -144,7 +144,7 @@ fn v2_model(
             Ok(0)
         } else {
             let expected = "the id of a model, as the problem has several";
-            Err(row.fail(subject, column.name, Fault::Missing { expected }))
+            Err(row.fail(subject, column.name, row.absence(column, expected)))
         };
     };
     models.iter().position(|(model, _)| model == id).ok_or_else(|| {

@@ -244,14 +244,23 @@ impl<'t> Row<'t> {
     /// The cell's text.
     ///
     /// # Errors
-    /// An empty cell; `expected` says what should be there.
+    /// A missing value; `expected` says what should be there.
     pub(super) fn text(
         &self,
         column: Column,
         subject: Subject<'_>,
         expected: &'static str,
     ) -> Result<&'t str, PetabError> {
-        self.get(column).ok_or_else(|| self.fail(subject, column.name, Fault::Missing { expected }))
+        self.get(column)
+            .ok_or_else(|| self.fail(subject, column.name, self.absence(column, expected)))
+    }
+
+    /// What is wrong with a cell that should hold a value: nothing is there, or a word for it.
+    pub(super) fn absence(&self, column: Column, expected: &'static str) -> Fault {
+        match column.index.map_or("", |index| self.cell(index)) {
+            "" => Fault::Missing { expected },
+            word => Fault::Invalid { found: word.to_owned(), expected },
+        }
     }
 
     /// The identifier that the row defines.

@@ -346,8 +346,8 @@ fn broken_measurements() {
             "mes.tsv",
             "\t2\n",
             "\tNaN\n",
-            "mes.tsv:3: measurement of `z`, column `measurement`: is empty; expected a finite \
-             number",
+            "mes.tsv:3: measurement of `z`, column `measurement`: `NaN` is not valid; expected a \
+             finite number",
         ),
         (
             "mes.tsv",
