@@ -3,6 +3,7 @@
 use super::CliError;
 use super::options::{EngineChoice, SolverOptions};
 use crate::engine::cpu::CpuEngine;
+use crate::engine::fallback::FallbackEngine;
 use crate::engine::gpu::{self, GpuEngine};
 use crate::engine::{Engine, EngineError};
 use crate::model::OdeProblem;
@@ -83,16 +84,16 @@ pub fn choose(
 }
 
 fn on_gpu(engine: GpuEngine, problem: &OdeProblem, reason: String) -> Engines {
+    let engine: Arc<dyn Engine> = Arc::new(FallbackEngine::new(Box::new(engine)));
     let directions = problem.dynamic_directions().len();
     // Measured: one tangent adds 1 to 1.6 times the step.
     let tangent_ops = step_operations(problem) * (1 + directions);
     if tangent_ops <= LARGEST_TANGENT_SHADER {
-        let engine = Arc::new(engine);
         return Engines { probes: engine.clone(), tangents: engine, reason };
     }
     let reason =
         format!("{reason}; tangents of about {tangent_ops} operations are left to the CPU engine");
-    Engines { probes: Arc::new(engine), tangents: Arc::new(CpuEngine), reason }
+    Engines { probes: engine, tangents: Arc::new(CpuEngine), reason }
 }
 
 fn step_operations(problem: &OdeProblem) -> usize {

@@ -6,6 +6,7 @@
 //! A lane's failure is data, its [`LaneReport`]; it never affects another lane.
 
 pub mod cpu;
+pub mod fallback;
 pub mod gpu;
 
 use crate::index::{ScheduleIdx, TimelineIdx};
