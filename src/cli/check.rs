@@ -1,9 +1,9 @@
 //! `gradsweep check`.
 
-use super::options::{CheckOptions, SolverOptions, Steps, points_at};
+use super::options::{CheckOptions, DEFAULT_CONSISTENT, SolverOptions, Steps, points_at};
 use super::output::Output;
 use super::{CliError, Manner, engines};
-use crate::check::{self, CheckPlan, VerdictKind, own_gradient};
+use crate::check::{self, VerdictKind, own_gradient};
 use crate::model;
 use crate::report::{CheckTable, Style, check_table};
 use crate::sweep::Evaluator;
@@ -50,9 +50,10 @@ pub(super) fn run(arguments: &Arguments, manner: Manner) -> Result<ExitCode, Cli
     let criteria = arguments.check.criteria()?;
     arguments.solver.start_threads()?;
     let problem = model::load(&arguments.problem)?;
-    let parameters = arguments.check.selected(&problem)?;
+    let plan = arguments.check.plan(&problem, eps, criteria, settings, DEFAULT_CONSISTENT)?;
     let points = points_at(&problem, &arguments.at, arguments.seed)?;
-    let probes = 2 * eps.len() * parameters.len() * points.len() * problem.simulations.len();
+    let probes =
+        2 * plan.eps.len() * plan.parameters.len() * points.len() * problem.simulations.len();
     let engines = engines::choose(&arguments.solver, &problem, settings, probes)?;
     let evaluator = Evaluator::new(
         &problem,
@@ -60,15 +61,6 @@ pub(super) fn run(arguments: &Arguments, manner: Manner) -> Result<ExitCode, Cli
         engines.probes.as_ref(),
         Some(engines.tangents.as_ref()),
     )?;
-    let plan = CheckPlan {
-        parameters,
-        eps,
-        label: arguments.check.label,
-        criteria,
-        relative_noise: relative_noise(&arguments.solver),
-        confidence: 0.95,
-        consistent: 0.05,
-    };
     let to_stdout = arguments.out.as_deref() == Some(Path::new("-"));
     let mut csv = match &arguments.out {
         Some(path) => Some(
@@ -120,14 +112,7 @@ pub(super) fn run(arguments: &Arguments, manner: Manner) -> Result<ExitCode, Cli
     Ok(if any_failed { ExitCode::from(1) } else { ExitCode::SUCCESS })
 }
 
-/// Size of a plain rounding error in simulated values, by the mode of the probes' steps.
-pub(super) fn relative_noise(solver: &SolverOptions) -> f64 {
-    match solver.steps {
-        Steps::Shared => f64::EPSILON,
-        Steps::Adaptive => solver.rtol,
-    }
-}
-
+/// The word for how probes choose their steps.
 pub(super) fn step_word(solver: &SolverOptions) -> &'static str {
     match solver.steps {
         Steps::Shared => "shared",

@@ -1,7 +1,7 @@
 //! Options that several commands share.
 
 use super::CliError;
-use crate::check::{Criteria, Label};
+use crate::check::{CheckPlan, Criteria, Label};
 use crate::index::ParameterIdx;
 use crate::model::OdeProblem;
 use crate::startpoints::{self, At, Points};
@@ -11,6 +11,11 @@ use std::path::PathBuf;
 
 /// The default grid of a multi-eps table, pyPESTO's.
 pub const DEFAULT_EPS: [f64; 5] = [1e-1, 1e-3, 1e-5, 1e-7, 1e-9];
+
+/// A failure rate whose confidence interval lies above this is consistent.
+pub const DEFAULT_CONSISTENT: f64 = 0.05;
+/// Two-sided confidence of the failure rates' intervals.
+const CONFIDENCE: f64 = 0.95;
 
 /// Which engine integrates.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -134,7 +139,7 @@ impl CheckOptions {
     }
 
     /// Positions of the parameters to check: all estimated ones by default.
-    pub fn selected(&self, problem: &OdeProblem) -> Result<Vec<ParameterIdx>, CliError> {
+    fn selected(&self, problem: &OdeProblem) -> Result<Vec<ParameterIdx>, CliError> {
         if self.parameters.is_empty() {
             return Ok((0..problem.parameters.len()).map(ParameterIdx::from_position).collect());
         }
@@ -156,6 +161,31 @@ impl CheckOptions {
             selected.push(parameter);
         }
         Ok(selected)
+    }
+
+    /// What to check, once the options have been found good.
+    pub fn plan(
+        &self,
+        problem: &OdeProblem,
+        eps: Vec<f64>,
+        criteria: Criteria,
+        settings: Settings,
+        consistent: f64,
+    ) -> Result<CheckPlan, CliError> {
+        Ok(CheckPlan {
+            parameters: self.selected(problem)?,
+            eps,
+            label: self.label,
+            criteria,
+            // Simulated values carry rounding errors where probes replay their point's steps, and
+            // the solver's error where each controls its own.
+            relative_noise: match settings.steps {
+                StepMode::Shared => f64::EPSILON,
+                StepMode::Adaptive => settings.rtol,
+            },
+            confidence: CONFIDENCE,
+            consistent,
+        })
     }
 
     /// The criteria of verdicts.

@@ -1,7 +1,7 @@
 //! `gradsweep sweep`.
 
-use super::check::{relative_noise, step_word};
-use super::options::{CheckOptions, SolverOptions, points_at, usage};
+use super::check::step_word;
+use super::options::{CheckOptions, DEFAULT_CONSISTENT, SolverOptions, points_at, usage};
 use super::output::{Output, result_folder};
 use super::{CliError, Manner, engines};
 use crate::check::{self, CheckPlan, own_gradient};
@@ -43,7 +43,7 @@ pub struct Arguments {
     #[command(flatten)]
     check: CheckOptions,
     /// A failure rate whose confidence interval lies above this is called consistent.
-    #[arg(long, default_value_t = 0.05, value_name = "RATE")]
+    #[arg(long, default_value_t = DEFAULT_CONSISTENT, value_name = "RATE")]
     consistent: f64,
     /// Folder for the reports [default: PROBLEM-sweep in the current folder].
     #[arg(long, value_name = "DIR")]
@@ -54,9 +54,6 @@ pub struct Arguments {
     #[command(flatten)]
     solver: SolverOptions,
 }
-
-/// Two-sided confidence of the failure rates' intervals.
-const CONFIDENCE: f64 = 0.95;
 
 pub(super) fn run(arguments: &Arguments, manner: Manner) -> Result<ExitCode, CliError> {
     let settings = arguments.solver.settings()?;
@@ -70,12 +67,12 @@ pub(super) fn run(arguments: &Arguments, manner: Manner) -> Result<ExitCode, Cli
     }
     arguments.solver.start_threads()?;
     let problem = model::load(&arguments.problem)?;
-    let parameters = arguments.check.selected(&problem)?;
+    let plan = arguments.check.plan(&problem, eps, criteria, settings, arguments.consistent)?;
     let points = draw(arguments, &problem)?;
     let folder =
         arguments.out.clone().unwrap_or_else(|| PathBuf::from(format!("{}-sweep", problem.name)));
     let dynamic = problem.dynamic_directions().len() * problem.simulations.len();
-    let integrations = points.len() * (problem.simulations.len() + 2 * eps.len() * dynamic);
+    let integrations = points.len() * (problem.simulations.len() + 2 * plan.eps.len() * dynamic);
     let engines = engines::choose(&arguments.solver, &problem, settings, integrations)?;
     // A default folder is the program's own: an earlier sweep's reports there may be replaced.
     result_folder(&folder, arguments.overwrite || arguments.out.is_none())?;
@@ -88,15 +85,6 @@ pub(super) fn run(arguments: &Arguments, manner: Manner) -> Result<ExitCode, Cli
         engines.probes.as_ref(),
         Some(engines.tangents.as_ref()),
     )?;
-    let plan = CheckPlan {
-        parameters,
-        eps,
-        label: arguments.check.label,
-        criteria,
-        relative_noise: relative_noise(&arguments.solver),
-        confidence: CONFIDENCE,
-        consistent: arguments.consistent,
-    };
     let failed = |name: &str| CliError::output(folder.join(name));
     let create = |name: &str| Output::create(&folder.join(name));
     let mut checks =

@@ -58,7 +58,7 @@ pub(super) struct Run {
     /// At time inf, `[lane][value]`; empty where no simulation gets there.
     last: Vec<f64>,
     /// Stages of the steady states before and after, of lanes that chose their own steps.
-    stages: [Vec<Vec<Stage>>; 2],
+    stages: [StagesByLane; 2],
 }
 
 impl Run {
@@ -78,6 +78,22 @@ impl Run {
             }
         }
     }
+}
+
+/// The stages that each lane of a set went through; empty for one that did not settle.
+type StagesByLane = Vec<Vec<Stage>>;
+
+/// Places of the stages in [`Run::stages`].
+const BEFORE: usize = 0;
+const AFTER: usize = 1;
+
+/// Lanes of a set that settle.
+struct Members {
+    lanes: Vec<usize>,
+    simulations: Vec<SimulationIdx>,
+    slots: Vec<Vec<f64>>,
+    /// Those of the slots that lanes carry, flat.
+    carried: Vec<f64>,
 }
 
 /// How lanes choose their steps.
@@ -210,42 +226,26 @@ impl Evaluator<'_> {
 
     /// Brings lanes with a pre-equilibration to its steady state and applies the resets; returns
     /// their reports by lane, and the stages of all lanes.
-    #[allow(clippy::type_complexity)]
     fn equilibrate(
         &self,
         lanes: &LaneSet,
         kind: &Kind<'_>,
         steps: Steps<'_>,
         initial: &mut [f64],
-    ) -> Result<(Vec<(usize, LaneReport)>, Vec<Vec<Stage>>), EngineError> {
-        let mut stages = vec![Vec::new(); lanes.len()];
-        let members: Vec<usize> =
-            (0..lanes.len()).filter(|&lane| lanes.before[lane].is_some()).collect();
-        if members.is_empty() {
-            return Ok((Vec::new(), stages));
-        }
-        let simulations: Vec<SimulationIdx> =
-            members.iter().map(|&lane| lanes.simulations[lane]).collect();
-        let slots: Vec<Vec<f64>> =
-            members.iter().filter_map(|&lane| lanes.before[lane].clone()).collect();
-        let carried = self.carried(&slots);
-        let start = (kind.begin)(members.len(), &carried);
-        let settling = Settling {
-            problem: self.problem,
-            preparation: &self.preparation,
-            kernel: kind.kernel,
-            width: kind.width,
-            simulations: &simulations,
-            slots: &slots,
-            carried: &carried,
+    ) -> Result<(Vec<(usize, LaneReport)>, StagesByLane), EngineError> {
+        let of_lane = |lane: usize| lanes.before[lane].clone();
+        let Some(members) = self.members(lanes, &of_lane) else {
+            return Ok((Vec::new(), vec![Vec::new(); lanes.len()]));
         };
-        let settled = self.settle(&settling, &start, 0.0, &members, steps, 0, kind, &mut stages)?;
-        for (k, &lane) in members.iter().enumerate() {
+        let start = (kind.begin)(members.lanes.len(), &members.carried);
+        let (settled, stages) =
+            self.settle(&members, lanes.len(), &start, kind, (steps, BEFORE))?;
+        for (k, &lane) in members.lanes.iter().enumerate() {
             let target = &mut initial[lane * kind.width..][..kind.width];
             target.copy_from_slice(&settled.values[k * kind.width..][..kind.width]);
             reset(self.problem, lanes, lane, kind.directions, target);
         }
-        Ok((members.into_iter().zip(settled.reports).collect(), stages))
+        Ok((members.lanes.into_iter().zip(settled.reports).collect(), stages))
     }
 
     /// Follows lanes whose last measurement is of the steady state.
@@ -255,81 +255,90 @@ impl Evaluator<'_> {
         kind: &Kind<'_>,
         steps: Steps<'_>,
     ) -> Result<(), EngineError> {
-        let ends = |lane: &usize| {
-            let simulation = run.lanes.simulations[*lane];
-            self.problem.simulations[simulation.position()].ends_in_steady_state
-                && run.result.reports[*lane].status == LaneStatus::Ok
+        let of_lane = |lane: usize| {
+            let simulation = run.lanes.simulations[lane];
+            let ends = self.problem.simulations[simulation.position()].ends_in_steady_state
+                && run.result.reports[lane].status == LaneStatus::Ok;
+            ends.then(|| run.lanes.slots[lane].clone())
         };
-        let members: Vec<usize> = (0..run.lanes.len()).filter(ends).collect();
-        let mut stages = vec![Vec::new(); run.lanes.len()];
         run.last = vec![f64::NAN; run.lanes.len() * kind.width];
-        if !members.is_empty() {
-            let simulations: Vec<SimulationIdx> =
-                members.iter().map(|&lane| run.lanes.simulations[lane]).collect();
-            let slots: Vec<Vec<f64>> =
-                members.iter().map(|&lane| run.lanes.slots[lane].clone()).collect();
-            let carried = self.carried(&slots);
-            let mut start = Vec::with_capacity(members.len() * kind.width);
-            for &lane in &members {
-                let end = run.result.offsets[lane + 1];
-                // The last output ends the timeline; without one nothing has happened yet.
-                start.extend_from_slice(if end == run.result.offsets[lane] {
-                    &run.initial[lane * kind.width..][..kind.width]
-                } else {
-                    &run.result.outputs[end - kind.width..end]
-                });
-            }
-            let settling = Settling {
-                problem: self.problem,
-                preparation: &self.preparation,
-                kernel: kind.kernel,
-                width: kind.width,
-                simulations: &simulations,
-                slots: &slots,
-                carried: &carried,
-            };
-            let settled =
-                self.settle(&settling, &start, 0.0, &members, steps, 1, kind, &mut stages)?;
-            for (k, &lane) in members.iter().enumerate() {
-                run.last[lane * kind.width..][..kind.width]
-                    .copy_from_slice(&settled.values[k * kind.width..][..kind.width]);
-                let report = &mut run.result.reports[lane];
-                let steps = report.steps + settled.reports[k].steps;
-                *report = LaneReport { steps, ..settled.reports[k] };
-            }
+        let Some(members) = self.members(&run.lanes, &of_lane) else { return Ok(()) };
+        let mut start = Vec::with_capacity(members.lanes.len() * kind.width);
+        for &lane in &members.lanes {
+            let end = run.result.offsets[lane + 1];
+            // The last output ends the timeline; without one nothing has happened yet.
+            start.extend_from_slice(if end == run.result.offsets[lane] {
+                &run.initial[lane * kind.width..][..kind.width]
+            } else {
+                &run.result.outputs[end - kind.width..end]
+            });
         }
-        run.stages[1] = stages;
+        let (settled, stages) =
+            self.settle(&members, run.lanes.len(), &start, kind, (steps, AFTER))?;
+        for (k, &lane) in members.lanes.iter().enumerate() {
+            run.last[lane * kind.width..][..kind.width]
+                .copy_from_slice(&settled.values[k * kind.width..][..kind.width]);
+            let report = &mut run.result.reports[lane];
+            let steps = report.steps + settled.reports[k].steps;
+            *report = LaneReport { steps, ..settled.reports[k] };
+        }
+        run.stages[AFTER] = stages;
         Ok(())
     }
 
-    #[allow(clippy::too_many_arguments)]
+    /// The lanes for which `slots_of` gives slots; none if there is no such lane.
+    fn members(
+        &self,
+        lanes: &LaneSet,
+        slots_of: &dyn Fn(usize) -> Option<Vec<f64>>,
+    ) -> Option<Members> {
+        let (mut numbers, mut simulations, mut slots) = (Vec::new(), Vec::new(), Vec::new());
+        for lane in 0..lanes.len() {
+            if let Some(of_lane) = slots_of(lane) {
+                numbers.push(lane);
+                simulations.push(lanes.simulations[lane]);
+                slots.push(of_lane);
+            }
+        }
+        let carried = self.carried(&slots);
+        (!numbers.is_empty()).then_some(Members { lanes: numbers, simulations, slots, carried })
+    }
+
+    /// Settles members of a set of `count` lanes, from `start`; returns the stages of all lanes.
     fn settle(
         &self,
-        settling: &Settling<'_>,
+        members: &Members,
+        count: usize,
         start: &[f64],
-        t_start: f64,
-        members: &[usize],
-        steps: Steps<'_>,
-        which: usize,
         kind: &Kind<'_>,
-        stages: &mut [Vec<Stage>],
-    ) -> Result<Settled, EngineError> {
+        (steps, which): (Steps<'_>, usize),
+    ) -> Result<(Settled, StagesByLane), EngineError> {
         let Settings { rtol, atol, max_steps, .. } = self.settings;
-        match steps {
+        let settling = Settling {
+            problem: self.problem,
+            preparation: &self.preparation,
+            kernel: kind.kernel,
+            width: kind.width,
+            simulations: &members.simulations,
+            slots: &members.slots,
+            carried: &members.carried,
+        };
+        let mut stages = vec![Vec::new(); count];
+        let settled = match steps {
             Steps::Own => {
-                let (settled, own) =
-                    settling.adaptively(start, t_start, (rtol, atol, max_steps))?;
-                for (&lane, own) in members.iter().zip(own) {
+                let (settled, own) = settling.adaptively(start, 0.0, (rtol, atol, max_steps))?;
+                for (&lane, own) in members.lanes.iter().zip(own) {
                     stages[lane] = own;
                 }
-                Ok(settled)
+                settled
             }
             Steps::Of(run, of) => {
                 let of: Vec<&[Stage]> =
-                    members.iter().map(|&l| run.stages[which][of[l]].as_slice()).collect();
-                settling.by_replay(start, &of, kind.moving.len())
+                    members.lanes.iter().map(|&l| run.stages[which][of[l]].as_slice()).collect();
+                settling.by_replay(start, &of, kind.moving.len())?
             }
-        }
+        };
+        Ok((settled, stages))
     }
 
     fn carried(&self, slots: &[Vec<f64>]) -> Vec<f64> {
