@@ -2,6 +2,8 @@
 
 mod noise;
 mod observe;
+mod prior;
 
 pub use noise::{NoiseModel, Prediction};
 pub use observe::{Dependence, Item, Objective};
+pub use prior::{Coordinate, PriorTerm, Priors};
