@@ -302,14 +302,49 @@ fn unsupported_constructs() {
     let bench = Bench::new();
     let line = bench.edit("p/model.xml", "<listOfReactions>", &format!("{rule}<listOfReactions>"));
     bench.bad_problem("p", &[&format!("p/model.xml:{line}"), "algebraic rule", "not supported"]);
+}
 
+#[test]
+fn priors_are_part_of_the_objective() {
     let bench = Bench::new();
     bench.map_lines("p/parameters.tsv", |line, text| match line {
         1 => format!("{text}\tobjectivePriorType\tobjectivePriorParameters"),
-        3 => format!("{text}\tparameterScaleNormal\t0;1"),
+        3 => format!("{text}\tparameterScaleNormal\t0;2"),
         _ => format!("{text}\t\t"),
     });
-    bench.bad_problem("p", &["p/parameters.tsv:3", "k2", "prior", "not supported"]);
+    let value = |text: &str, key: &str| -> f64 {
+        let line = text.lines().find(|line| line.starts_with(key)).unwrap();
+        line[key.len()..].trim().parse().unwrap()
+    };
+    let with = well(bench.path(), "simulate p --engine cpu").out;
+    let without = well(bench.path(), "simulate p --engine cpu --no-priors").out;
+    assert!(!without.contains("prior"), "{without}");
+    assert_eq!(value(&with, "llh "), value(&without, "llh "));
+    // ln of the normal density with sd 2 at log10(0.6).
+    let z = 0.6_f64.log10() / 2.0;
+    let expected = -0.5 * z * z - (2.0 * (2.0 * std::f64::consts::PI).sqrt()).ln();
+    // A few rounding errors.
+    assert!((value(&with, "log prior ") - expected).abs() < 1e-14);
+    let sum = value(&with, "llh ") + expected;
+    assert!((value(&with, "log posterior ") - sum).abs() < 1e-13 * sum.abs());
+
+    // The prior is differentiated with the rest: the check passes, and moving its mean moves the
+    // gradient of k2 by the difference of two prior slopes, (mean' - mean)/sd^2.
+    let gradient = |mean: &str| {
+        bench.map_lines("p/parameters.tsv", |line, text| match line {
+            3 => text.replace("\t0;2", &format!("\t{mean};2")),
+            _ => text.to_owned(),
+        });
+        well(bench.path(), "check p --engine cpu --eps 1e-3 --out c.csv");
+        let table = fs::read_to_string(bench.path().join("c.csv")).unwrap();
+        let row = table.lines().find(|line| line.contains(",k2,")).unwrap();
+        let grad = table.lines().next().unwrap().split(',').position(|c| c == "grad").unwrap();
+        row.split(',').nth(grad).unwrap().parse::<f64>().unwrap()
+    };
+    let at_zero = gradient("0");
+    let at_one = gradient("1");
+    // Rounding errors of a sum of size |gradient|.
+    assert!((at_zero - at_one - 0.25).abs() < 1e-12 * at_zero.abs().max(1.0));
 }
 
 #[test]

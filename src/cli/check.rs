@@ -4,7 +4,6 @@ use super::options::{CheckOptions, DEFAULT_CONSISTENT, SolverOptions, Steps, poi
 use super::output::Output;
 use super::{CliError, Manner, engines};
 use crate::check::{self, VerdictKind, own_gradient};
-use crate::model;
 use crate::report::{CheckTable, Style, check_table};
 use crate::sweep::Evaluator;
 use clap::Args;
@@ -49,7 +48,7 @@ pub(super) fn run(arguments: &Arguments, manner: Manner) -> Result<ExitCode, Cli
     let eps = arguments.check.eps_grid()?;
     let criteria = arguments.check.criteria()?;
     arguments.solver.start_threads()?;
-    let problem = model::load(&arguments.problem)?;
+    let problem = arguments.solver.load(&arguments.problem)?;
     let plan = arguments.check.plan(&problem, eps, criteria, settings, DEFAULT_CONSISTENT)?;
     let points = points_at(&problem, &arguments.at, arguments.seed)?;
     let probes =

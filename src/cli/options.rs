@@ -7,7 +7,7 @@ use crate::model::OdeProblem;
 use crate::startpoints::{self, At, Points};
 use crate::sweep::{Settings, StepMode};
 use clap::{Args, ValueEnum};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// The default grid of a multi-eps table, pyPESTO's.
 pub const DEFAULT_EPS: [f64; 5] = [1e-1, 1e-3, 1e-5, 1e-7, 1e-9];
@@ -59,6 +59,9 @@ pub struct SolverOptions {
     /// How perturbed copies choose their steps.
     #[arg(long, value_enum, default_value = "shared")]
     pub steps: Steps,
+    /// Leave out the objective priors: the likelihood alone.
+    #[arg(long)]
+    pub no_priors: bool,
 }
 
 impl SolverOptions {
@@ -82,6 +85,15 @@ impl SolverOptions {
                 Steps::Adaptive => StepMode::Adaptive,
             },
         })
+    }
+
+    /// Reads a problem, its priors included unless they are not wanted.
+    pub fn load(&self, path: &Path) -> Result<OdeProblem, CliError> {
+        let mut problem = crate::model::load(path)?;
+        if self.no_priors {
+            problem.leave_out_priors();
+        }
+        Ok(problem)
     }
 
     /// Sets up the thread pool.

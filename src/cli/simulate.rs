@@ -3,7 +3,6 @@
 use super::options::{SolverOptions, points_at, usage};
 use super::output::Output;
 use super::{CliError, engines};
-use crate::model;
 use crate::report::write_simulation_table;
 use crate::sweep::{Evaluator, no_refinement};
 use clap::Args;
@@ -37,7 +36,7 @@ pub struct Arguments {
 pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, CliError> {
     let settings = arguments.solver.settings()?;
     arguments.solver.start_threads()?;
-    let problem = model::load(&arguments.problem)?;
+    let problem = arguments.solver.load(&arguments.problem)?;
     let points = points_at(&problem, &arguments.at, arguments.seed)?;
     if points.len() != 1 {
         return Err(usage(format!(
@@ -57,9 +56,15 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, CliError> {
             return Ok(ExitCode::from(3));
         }
     };
+    // Only where the objective is not the likelihood alone.
+    let prior = if problem.priors.are_absent() {
+        String::new()
+    } else {
+        format!("log prior {}\nlog posterior {}\n", -result.prior, -objective)
+    };
     let sums = format!(
-        "llh  {}\nchi2 {}\nrows {}\nengine {} rtol {:e} atol {:e}",
-        -objective,
+        "llh  {}\n{prior}chi2 {}\nrows {}\nengine {} rtol {:e} atol {:e}",
+        result.prior - objective,
         result.chi2,
         problem.rows.len(),
         engines.probes.describe(),

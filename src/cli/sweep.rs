@@ -5,7 +5,7 @@ use super::options::{CheckOptions, DEFAULT_CONSISTENT, SolverOptions, points_at,
 use super::output::{Output, result_folder};
 use super::{CliError, Manner, engines};
 use crate::check::{self, CheckPlan, own_gradient};
-use crate::model::{self, OdeProblem};
+use crate::model::OdeProblem;
 use crate::report::{
     CheckTable, FailureTable, PointTable, RunRecord, Style, digest, parameter_table, write_eps,
     write_parameters,
@@ -66,7 +66,7 @@ pub(super) fn run(arguments: &Arguments, manner: Manner) -> Result<ExitCode, Cli
         )));
     }
     arguments.solver.start_threads()?;
-    let problem = model::load(&arguments.problem)?;
+    let problem = arguments.solver.load(&arguments.problem)?;
     let plan = arguments.check.plan(&problem, eps, criteria, settings, arguments.consistent)?;
     let points = draw(arguments, &problem)?;
     let folder =
@@ -157,6 +157,15 @@ fn draw(arguments: &Arguments, problem: &OdeProblem) -> Result<Points, CliError>
     }
 }
 
+/// What the objective is made of.
+fn objective_words(problem: &OdeProblem, solver: &SolverOptions) -> &'static str {
+    match (solver.no_priors, problem.priors.are_absent()) {
+        (false, false) => "negative log posterior",
+        (false, true) => "negative log-likelihood",
+        (true, _) => "negative log-likelihood (--no-priors)",
+    }
+}
+
 fn progress_bar(points: usize, manner: Manner) -> ProgressBar {
     // indicatif draws on stderr, and only where it is a terminal.
     let bar = if manner.quiet { ProgressBar::hidden() } else { ProgressBar::new(points as u64) };
@@ -217,6 +226,7 @@ fn record(
         attempted_steps: summary.steps,
         step_operations: evaluator.step_ops,
         tangent_step_operations: evaluator.tangent_ops,
+        objective: objective_words(problem, &arguments.solver),
         notes: problem.notes.clone(),
     })
 }

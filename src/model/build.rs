@@ -11,7 +11,7 @@ use super::{
 use crate::graph::{Graph, Input, Node, NodeId};
 use crate::index::{ParameterIdx, SimulationIdx, SlotIdx, StateIdx};
 use crate::math::Expr;
-use crate::objective::NoiseModel;
+use crate::objective::{NoiseModel, Priors};
 use crate::petab::{self, ConditionIdx, FormatVersion, Problem};
 use crate::rosenbrock::RightHandSide;
 use crate::sbml;
@@ -31,14 +31,6 @@ pub fn build(problem: Problem) -> Result<OdeProblem, ModelError> {
     let [part] = problem.models.as_slice() else {
         return unsupported(here, "a problem of several models");
     };
-    if let Some(parameter) =
-        problem.parameters.iter().find(|p| p.estimated && p.objective_prior.is_some())
-    {
-        return unsupported(
-            parameter.place.to_string(),
-            &format!("an objective prior ({:?})", parameter.id),
-        );
-    }
     if let Some(entry) = part.mapping.iter().find(|m| m.model_entity.is_some()) {
         return unsupported(entry.place.to_string(), "a mapping table");
     }
@@ -120,6 +112,7 @@ pub fn build(problem: Problem) -> Result<OdeProblem, ModelError> {
         observables,
         simulations,
         rows: row_list,
+        priors: Priors::new(&problem),
         notes,
         petab: problem,
     })

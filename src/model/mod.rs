@@ -21,7 +21,7 @@ pub use timeline::{Breakpoints, have_same_order};
 use crate::engine::Timeline;
 use crate::graph::NodeId;
 use crate::index::{ObservableIdx, ParameterIdx, RowIdx, SimulationIdx, SlotIdx, StateIdx};
-use crate::objective::NoiseModel;
+use crate::objective::{NoiseModel, Priors};
 use crate::petab::ParameterScale;
 use crate::rosenbrock::RightHandSide;
 
@@ -125,6 +125,8 @@ pub struct OdeProblem {
     pub observables: Vec<Observable>,
     pub simulations: Vec<Simulation>,
     pub rows: Vec<Row>,
+    /// What the objective adds to the negative log-likelihood.
+    pub priors: Priors,
     /// What a report must say about approximations.
     pub notes: Vec<String>,
     /// The problem as read.
@@ -132,6 +134,15 @@ pub struct OdeProblem {
 }
 
 impl OdeProblem {
+    /// Makes the objective the negative log-likelihood alone, and notes it where that leaves
+    /// something out.
+    pub fn leave_out_priors(&mut self) {
+        if !self.priors.are_absent() {
+            self.priors = Priors::absent(&self.petab);
+            self.notes.push("objective priors are left out, as asked for".to_owned());
+        }
+    }
+
     /// The timeline of a lane of this simulation with these slots, and the derivatives of its
     /// breakpoints along the slots in `moving`.
     pub fn timeline_of(

@@ -347,6 +347,12 @@ impl Priors {
         Self { terms: terms.collect() }
     }
 
+    /// None, for the estimated parameters of a problem.
+    pub fn absent(problem: &Problem) -> Self {
+        let none = |parameter: &Parameter| PriorTerm { density: None, scale: parameter.scale };
+        Self { terms: problem.estimated().map(none).collect() }
+    }
+
     /// Whether no parameter has one: the objective is the likelihood alone.
     pub fn are_absent(&self) -> bool {
         self.terms.iter().all(PriorTerm::is_absent)

@@ -160,6 +160,7 @@ impl<'a, W: Write> FailureTable<'a, W> {
                 let simulation = &self.problem.simulations[row.simulation.position()];
                 (simulation.id.clone(), number(simulation.output_times[row.output]), String::new())
             }
+            Failure::Prior { .. } => (String::new(), String::new(), String::new()),
         };
         let status = status_word(failure);
         self.writer.write_record([
@@ -250,6 +251,7 @@ fn status_word(failure: &Failure) -> &'static str {
         },
         Failure::Reordered { .. } => "breakpoints_reordered",
         Failure::NotFinite { .. } => "likelihood_not_finite",
+        Failure::Prior { .. } => "no_prior_density",
     }
 }
 

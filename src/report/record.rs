@@ -27,6 +27,8 @@ pub struct RunRecord {
     pub atol: f64,
     pub max_steps: u32,
     pub steps: &'static str,
+    /// What is differentiated, in words.
+    pub objective: &'static str,
     pub gradient: String,
     pub at: String,
     pub seed: u64,

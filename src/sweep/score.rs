@@ -6,7 +6,7 @@ use crate::engine::{LaneReport, LaneStatus};
 use crate::gradient::{ForwardGradient, TangentBlock};
 use crate::index::{ObservableIdx, ParameterIdx, RowIdx, SimulationIdx};
 use crate::model::OdeProblem;
-use crate::objective::{Dependence, Item, Objective, Prediction};
+use crate::objective::{Coordinate, Dependence, Item, Objective, Prediction};
 use rayon::prelude::*;
 use std::fmt;
 
@@ -19,6 +19,8 @@ pub enum Failure {
     Reordered { simulation: SimulationIdx },
     /// The simulations ended but a row's likelihood is infinite or undefined.
     NotFinite { row: RowIdx },
+    /// A parameter is where its prior has no density.
+    Prior { parameter: ParameterIdx },
 }
 
 impl fmt::Display for Failure {
@@ -30,6 +32,9 @@ impl fmt::Display for Failure {
             Self::Reordered { .. } => f.write_str("a switch time passed another breakpoint"),
             Self::NotFinite { row } => {
                 write!(f, "likelihood not finite in measurement {}", row.position() + 1)
+            }
+            Self::Prior { parameter } => {
+                write!(f, "no prior density at parameter {}", parameter.position() + 1)
             }
         }
     }
@@ -56,7 +61,10 @@ pub struct ProbePair {
 /// What became of a point.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PointResult {
+    /// Negative log posterior: likelihood of all rows and priors.
     pub objective: Result<f64, Failure>,
+    /// What the priors add to it.
+    pub prior: f64,
     /// Sum of squared weighted residuals.
     pub chi2: f64,
     /// Attempted steps of the point's own simulations.
@@ -151,6 +159,7 @@ impl Scorer<'_> {
         let reports = &self.adaptive.result.reports[point * count..][..count];
         let mut result = PointResult {
             objective: Ok(0.0),
+            prior: f64::NAN,
             chi2: f64::NAN,
             steps: reports.iter().map(|r| u64::from(r.steps)).sum(),
             gradient: None,
@@ -173,7 +182,15 @@ impl Scorer<'_> {
             result.objective = Err(Failure::NotFinite { row: RowIdx::from_position(row) });
             return result;
         }
-        result.objective = Ok(contributions.iter().sum());
+        let (theta, linear) = (&self.points[point], &self.linear[point]);
+        result.prior = match self.prior(theta, linear) {
+            Ok(value) => value,
+            Err(failure) => {
+                result.objective = Err(failure);
+                return result;
+            }
+        };
+        result.objective = Ok(contributions.iter().sum::<f64>() + result.prior);
         result.chi2 = rows
             .iter()
             .map(|&r| {
@@ -301,7 +318,25 @@ impl Scorer<'_> {
                 &blocks,
             );
         }
-        Some(gradient.finish())
+        let mut gradient = gradient.finish();
+        let (theta, linear) = (&self.points[point], &self.linear[point]);
+        self.problem.priors.add_gradient(theta, linear, &mut gradient);
+        Some(gradient)
+    }
+
+    /// Negative log density of all priors at a point, or which parameter has none.
+    fn prior(&self, theta: &[f64], linear: &[f64]) -> Result<f64, Failure> {
+        let value = self.problem.priors.value(theta, linear);
+        if value.is_finite() {
+            return Ok(value);
+        }
+        let terms = self.problem.priors.terms();
+        let at_fault = terms
+            .iter()
+            .zip(theta.iter().zip(linear))
+            .position(|(term, (&theta, &p))| !term.value(theta, p).is_finite());
+        let parameter = ParameterIdx::from_position(at_fault.unwrap_or(0));
+        Err(Failure::Prior { parameter })
     }
 
     /// Predictions of the affected rows at a probe, or why there are none.
@@ -336,7 +371,11 @@ impl Scorer<'_> {
             (None, None) => self.own(point, s),
         };
         let predictions = self.predict(&affected.rows, &parameters, &trajectory_of);
-        Ok(Side { linear: parameters[probe.parameter.position()], predictions })
+        let mut theta = self.points[point].clone();
+        theta[probe.parameter.position()] = probe.theta;
+        let prior = self.prior(&theta, &parameters)?;
+        let linear = parameters[probe.parameter.position()];
+        Ok(Side { coordinate: (probe.theta, linear), prior, predictions })
     }
 
     /// Slots of simulations that a parameter reaches only through observables.
@@ -368,7 +407,7 @@ impl Scorer<'_> {
 
     /// Σ (|∂l/∂y·y| + |∂l/∂σ·σ|)·2⁻⁵² over the rows, of what the parameter can change: values
     /// that come out equal on both sides carry rounding errors all the same.
-    fn round_off(&self, affected: &Affected, base: &[Prediction]) -> f64 {
+    fn round_off(&self, affected: &Affected, base: &[Prediction], prior: f64) -> f64 {
         let terms = affected.rows.iter().zip(&affected.dependences).map(|(&r, dependence)| {
             let prediction = base[r.position()];
             let measured = self.problem.rows[r.position()].measured;
@@ -377,7 +416,7 @@ impl Scorer<'_> {
             let in_sigma = if dependence.sigma { (l_sigma * prediction.sigma).abs() } else { 0.0 };
             (in_y + in_sigma) * f64::EPSILON
         });
-        terms.sum()
+        terms.sum::<f64>() + prior.abs() * f64::EPSILON
     }
 
     fn pair(
@@ -401,7 +440,9 @@ impl Scorer<'_> {
             round_off: nan,
         };
         let scale = self.problem.parameters[parameter.position()].scale;
-        let here = self.linear[point][parameter.position()];
+        let place = parameter.position();
+        let here = (self.points[point][place], self.linear[point][place]);
+        let of_prior = |to, from| self.problem.priors.difference(parameter, to, from);
         let difference = |to: &dyn Fn(usize) -> Prediction, from: &dyn Fn(usize) -> Prediction| {
             let terms = affected.rows.iter().enumerate().map(|(i, &r)| {
                 let measured = self.problem.rows[r.position()].measured;
@@ -411,18 +452,21 @@ impl Scorer<'_> {
         };
         let base = |i: usize| predictions[affected.rows[i].position()];
         if let Ok(plus) = &plus {
-            let step = scale.distance(plus.linear, here);
-            result.paired_forward = difference(&|i| plus.predictions[i], &base) / step;
+            let step = scale.distance(plus.coordinate.1, here.1);
+            let change = difference(&|i| plus.predictions[i], &base);
+            result.paired_forward = (change + of_prior(plus.coordinate, here)) / step;
         }
         if let Ok(minus) = &minus {
-            let step = scale.distance(here, minus.linear);
-            result.paired_backward = difference(&base, &|i| minus.predictions[i]) / step;
+            let step = scale.distance(here.1, minus.coordinate.1);
+            let change = difference(&base, &|i| minus.predictions[i]);
+            result.paired_backward = (change + of_prior(here, minus.coordinate)) / step;
         }
         if let (Ok(plus), Ok(minus)) = (&plus, &minus) {
-            let step = scale.distance(plus.linear, minus.linear);
-            result.paired_central =
-                difference(&|i| plus.predictions[i], &|i| minus.predictions[i]) / step;
-            result.round_off = self.round_off(affected, predictions) / eps;
+            let step = scale.distance(plus.coordinate.1, minus.coordinate.1);
+            let change = difference(&|i| plus.predictions[i], &|i| minus.predictions[i]);
+            result.paired_central = (change + of_prior(plus.coordinate, minus.coordinate)) / step;
+            let prior = self.problem.priors.terms()[place].value(here.0, here.1);
+            result.round_off = self.round_off(affected, predictions, prior) / eps;
         }
         result
     }
@@ -448,7 +492,7 @@ impl Scorer<'_> {
                 None => base,
             };
         }
-        Ok(total)
+        Ok(total + side.prior)
     }
 }
 
@@ -463,7 +507,9 @@ struct Pair {
 
 /// Predictions of the affected rows at a probe.
 struct Side {
-    /// Linear value of the moved parameter.
-    linear: f64,
+    /// The moved parameter.
+    coordinate: Coordinate,
+    /// Negative log density of all priors.
+    prior: f64,
     predictions: Vec<Prediction>,
 }
