@@ -87,7 +87,7 @@ fn integrate(
     let result = kernel.run(&Batch {
         initial: &initial,
         slots: &slots,
-        timelines: &[Timeline { t_start: 0.0, segments: vec![end] }],
+        timelines: &[Timeline { t_start: 0.0, t_start_tangents: Vec::new(), segments: vec![end] }],
         of_lane: &vec![TimelineIdx(0); lanes],
         control: Control::Replay {
             schedules: &[Schedule { fractions }],

@@ -36,6 +36,14 @@ index_type! {
     DirectionIdx;
     /// An estimated parameter: a coordinate of a point.
     ParameterIdx;
+    /// A formula of estimated parameters that gives a slot's value.
+    FormulaIdx;
+    /// A stretch of a simulation between two changes of its conditions.
+    PeriodIdx;
+    /// An event of the model.
+    EventIdx;
+    /// A relation that event triggers are made of.
+    RelationIdx;
     /// An observable of the problem.
     ObservableIdx;
     /// A distinct (pre-equilibration, condition) pair.

@@ -158,7 +158,7 @@ fn timeline(t_start: f64, segments: &[(f64, bool, f64)]) -> Timeline {
             t_end_tangents: Vec::new(),
         })
         .collect();
-    Timeline { t_start, segments }
+    Timeline { t_start, t_start_tangents: Vec::new(), segments }
 }
 
 /// A sound lane of the model, one of many kinds: lengths from nothing to some hundred steps.
@@ -501,6 +501,7 @@ fn a_lane_recovers_from_attempts_that_are_not_finite() {
         slots: Vec::new(),
         timeline: Timeline {
             t_start: 0.0,
+            t_start_tangents: Vec::new(),
             segments: vec![Segment {
                 t_end: 5.0,
                 is_output: true,
@@ -540,6 +541,7 @@ fn lanes_of_a_block_take_different_branches() {
             slots: vec![if k % 2 == 0 { -1.0 } else { 0.25 }],
             timeline: Timeline {
                 t_start: 0.0,
+                t_start_tangents: Vec::new(),
                 segments: vec![Segment {
                     t_end: 1.0,
                     is_output: true,

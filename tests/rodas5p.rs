@@ -66,7 +66,7 @@ fn timeline(t_start: f64, ends: &[f64]) -> Timeline {
             t_end_tangents: Vec::new(),
         })
         .collect();
-    Timeline { t_start, segments }
+    Timeline { t_start, t_start_tangents: Vec::new(), segments }
 }
 
 /// Runs one lane.
@@ -819,6 +819,7 @@ fn switches_act_exactly_at_their_breakpoint() {
     });
     let line = Timeline {
         t_start: 0.0,
+        t_start_tangents: Vec::new(),
         segments: vec![
             Segment {
                 t_end: 1.3,

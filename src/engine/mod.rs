@@ -31,6 +31,9 @@ pub struct Segment {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Timeline {
     pub t_start: f64,
+    /// Derivatives of the start along the directions that move breakpoints; empty for a start
+    /// that no direction moves.
+    pub t_start_tangents: Vec<f64>,
     pub segments: Vec<Segment>,
 }
 
@@ -97,6 +100,10 @@ pub enum LaneStatus {
     NotFinite,
     /// The states went on changing however long the lane was followed.
     NoSteadyState,
+    /// A breakpoint passed another, so that steps of other parameters cannot be replayed.
+    Reordered,
+    /// Events went on triggering each other at one time, or far too often.
+    EndlessEvents,
 }
 
 impl fmt::Display for LaneStatus {
@@ -107,6 +114,8 @@ impl fmt::Display for LaneStatus {
             Self::StepTooSmall => "step too small",
             Self::NotFinite => "not finite",
             Self::NoSteadyState => "no steady state",
+            Self::Reordered => "breakpoints reordered",
+            Self::EndlessEvents => "endless events",
         })
     }
 }

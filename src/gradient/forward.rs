@@ -33,17 +33,19 @@ impl<'a> ForwardGradient<'a> {
         Self { problem, objective, linear, gradient_linear }
     }
 
-    /// Adds the rows of one simulation. `states(output)` are the point's own states.
+    /// Adds the rows of one simulation. `slots` are those of each period, `states(output)` the
+    /// point's own states.
     pub fn add_simulation<'s>(
         &mut self,
         simulation: SimulationIdx,
-        slots: &'s [f64],
+        slots: &'s [Vec<f64>],
         states: &dyn Fn(usize) -> &'s [f64],
         tangents: &[TangentBlock<'_>],
     ) {
         let table = &self.problem.simulations[simulation.position()];
         let n = self.problem.state_ids.len();
-        let mut by_slot = vec![0.0; self.problem.simulation_slot_count];
+        let slot_count = self.problem.simulation_slot_count;
+        let mut by_slot = vec![vec![0.0; slot_count]; table.periods.len()];
         for (o, observable) in self.problem.observables.iter().enumerate() {
             let index = ObservableIdx::from_position(o);
             let items: Vec<Item<'_>> = table
@@ -53,7 +55,7 @@ impl<'a> ForwardGradient<'a> {
                 .map(|&row| Item {
                     row,
                     states: states(self.problem.rows[row.position()].output),
-                    slots,
+                    slots: &slots[self.problem.rows[row.position()].period.position()],
                     parameters: self.linear,
                 })
                 .collect();
@@ -61,6 +63,7 @@ impl<'a> ForwardGradient<'a> {
             let by_parameter = &mut self.gradient_linear;
             self.objective.predict_with_derivatives(index, &items, |i, prediction, dy, dsigma| {
                 let row = &self.problem.rows[items[i].row.position()];
+                let by_slot = &mut by_slot[row.period.position()];
                 let (l_y, l_sigma) =
                     observable.noise_model.nllh_derivatives(row.measured, prediction);
                 for (k, variable) in variables.iter().enumerate() {
@@ -92,9 +95,18 @@ impl<'a> ForwardGradient<'a> {
                 }
             });
         }
-        for (value, derivative) in table.slot_values.iter().zip(&by_slot) {
-            if let SlotValue::Estimated(p) = value {
-                self.gradient_linear[p.position()] += derivative;
+        for (period, by_slot) in table.periods.iter().zip(&by_slot) {
+            for (value, derivative) in period.slot_values.iter().zip(by_slot) {
+                match *value {
+                    SlotValue::Number(_) => {}
+                    SlotValue::Estimated(p) => self.gradient_linear[p.position()] += derivative,
+                    SlotValue::Formula(formula) => {
+                        let of = self.problem.formulas.derivatives(formula, self.linear);
+                        for (p, slope) in of {
+                            self.gradient_linear[p.position()] += product(*derivative, slope);
+                        }
+                    }
+                }
             }
         }
     }

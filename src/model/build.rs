@@ -1,21 +1,24 @@
 //! Assembling an [`OdeProblem`] from the tables and the model.
 
 use super::environment::{Binding, Environment};
+use super::events::{Assignment, EventNodes, Events};
+use super::formulas::{ParameterFormulas, depends_on, parameters_of};
+use super::lower::truth;
+use super::periods::{PeriodTables, changes};
 use super::rows::{Overrides, RowTable};
 use super::switches::{extract, state_dependent_conditions};
-use super::timeline::Breakpoints;
+use super::timeline::{Breakpoints, Span};
 use super::{
-    EstimatedParameter, ModelError, Observable, OdeProblem, Preequilibration, ResetValue,
-    Simulation, SlotValue,
+    EstimatedParameter, ModelError, Observable, OdeProblem, Period, Simulation, SlotValue,
 };
-use crate::graph::{Graph, Input, Node, NodeId};
-use crate::index::{ParameterIdx, SimulationIdx, SlotIdx, StateIdx};
+use crate::graph::{Graph, Input, NodeId};
+use crate::index::{ParameterIdx, PeriodIdx, SimulationIdx, SlotIdx, StateIdx};
 use crate::math::Expr;
 use crate::objective::{NoiseModel, Priors};
-use crate::petab::{self, ConditionIdx, FormatVersion, Problem};
+use crate::petab::{self, Problem};
 use crate::rosenbrock::RightHandSide;
 use crate::sbml;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
 /// Reads a problem (a PEtab YAML file, or a folder that holds one) and its model.
@@ -41,18 +44,26 @@ pub fn build(problem: Problem) -> Result<OdeProblem, ModelError> {
     if parameters.is_empty() {
         return Err(ModelError::NothingEstimated { file: problem.path.clone() });
     }
-    let overrides = Overrides::new(&problem.parameters, &model);
 
     // Simulations, in the order in which the measurements name them.
     let rows = RowTable::new(part)?;
-    let mut builder = Builder { graph: Graph::new(), slots: Slots::default() };
-    let tables = SlotTables::new(part, &rows, problem.format);
+    let tables = PeriodTables::new(part, &rows, problem.format);
+    let targets: HashSet<&str> = tables
+        .all()
+        .flat_map(|(_, _, period)| changes(part, &period.applied))
+        .map(|change| change.target.as_str())
+        .collect();
+    let overrides = Overrides::new(&problem.parameters, &model, &targets);
+    let mut builder =
+        Builder { graph: Graph::new(), slots: Slots::default(), formulas: Default::default() };
     let mut bindings = builder.bind_parameters(&problem.parameters, &tables);
-    builder.bind_conditions(part, &tables, &overrides, &mut bindings)?;
-    let bound = bindings.clone();
-
     let file = part.model_location.display().to_string();
-    let mut environment = Environment::new(&model, file, bindings)?;
+    let moved = set_along_the_way(part, &tables, &overrides);
+    let state_ids = Environment::new(&model, file.clone(), HashMap::new(), &moved)?;
+    let is_state = |id: &str| state_ids.state_ids().iter().any(|state| state == id);
+    builder.bind_conditions(part, &tables, &overrides, &is_state, &mut bindings)?;
+
+    let mut environment = Environment::new(&model, file, bindings, &moved)?;
     if environment.state_ids().is_empty() {
         return Err(ModelError::NoStates { file: part.model_location.clone() });
     }
@@ -60,17 +71,14 @@ pub fn build(problem: Problem) -> Result<OdeProblem, ModelError> {
     let graph = &mut builder.graph;
     let derivatives = environment.derivatives(graph)?;
     let initial = environment.initial_values(graph)?;
+    let event_nodes = lower_events(graph, &mut environment, &model)?;
+    let assigned = period_assignments(graph, &mut environment, part, &tables)?;
+    let (events, assigned) = Events::new(graph, &event_nodes, &assigned);
     let (derivatives, switches) =
         extract(graph, &derivatives).map_err(|_| ModelError::Unsupported {
             place: part.model_location.display().to_string(),
             what: "a condition on time that is not linear in time".to_owned(),
         })?;
-    let simulation_slot_count = builder.slots.ids.len();
-    let observables = builder.observables(part, &mut environment)?;
-
-    let mut roots = derivatives.clone();
-    roots.extend(&initial);
-    let slots: Vec<SlotIdx> = slots_of(&builder.graph, &roots);
     let mut notes: Vec<String> = model.ignored.iter().map(|i| format!("left out: {i}")).collect();
     let hidden = state_dependent_conditions(&builder.graph, &derivatives);
     if hidden > 0 {
@@ -80,17 +88,39 @@ pub fn build(problem: Problem) -> Result<OdeProblem, ModelError> {
         ));
     }
     let breakpoints = Breakpoints::new(&builder.graph, &switches);
-    let simulations = simulations(&Simulations {
+    let mut roots = derivatives.clone();
+    roots.extend(&initial);
+    let slots: Vec<SlotIdx> = slots_of(&builder.graph, &roots);
+    let reaching = reaching_slots(&slots, &breakpoints, &events, &assigned);
+    let heirs = builder.add_heirs(&reaching, &tables, &parameters);
+    let simulation_slot_count = builder.slots.ids.len();
+    let observables = builder.observables(part, &mut environment)?;
+    let simulations = Simulations {
         builder: &builder,
         rows: &rows,
         tables: &tables,
         breakpoints: &breakpoints,
+        moving: events.moving_slots(),
         part,
-        bindings: &bound,
-        state_ids: environment.state_ids(),
-        parameters: &parameters,
-    })?;
+        assigned,
+    }
+    .list();
     let row_list = rows.rows(part, &observables, &builder.slots.placeholders, &overrides)?;
+    let dynamic = simulations
+        .iter()
+        .map(|simulation| {
+            let is_moved = |p: usize| {
+                let parameter = ParameterIdx::from_position(p);
+                simulation.periods.iter().any(|period| {
+                    reaching.iter().any(|slot| {
+                        let value = period.slot_values[slot.position()];
+                        depends_on(&builder.formulas, value, parameter)
+                    })
+                })
+            };
+            (0..parameters.len()).map(is_moved).collect()
+        })
+        .collect();
     Ok(OdeProblem {
         name: problem
             .path
@@ -109,13 +139,35 @@ pub fn build(problem: Problem) -> Result<OdeProblem, ModelError> {
         simulation_slot_count,
         switches,
         breakpoints,
+        formulas: builder.formulas,
+        events,
         observables,
         simulations,
         rows: row_list,
+        dynamic,
+        reaching,
+        heirs,
         priors: Priors::new(&problem),
         notes,
         petab: problem,
     })
+}
+
+/// Slots that reach a trajectory: through the right-hand side, initial values, switch times,
+/// events or the assignments of periods.
+fn reaching_slots(
+    slots: &[SlotIdx],
+    breakpoints: &Breakpoints,
+    events: &Events,
+    assigned: &[Vec<Assignment>],
+) -> Vec<SlotIdx> {
+    let mut all = slots.to_vec();
+    all.extend(breakpoints.slots());
+    all.extend(events.slots());
+    all.extend(assigned.iter().flat_map(|list| events.slots_in(list)));
+    all.sort_unstable();
+    all.dedup();
+    all
 }
 
 fn estimated(parameter: &petab::Parameter) -> EstimatedParameter {
@@ -159,56 +211,10 @@ impl Slots {
     }
 }
 
-/// The tables that map slots to values: one for each simulation, then one for each
-/// pre-equilibration.
-struct SlotTables {
-    /// Conditions that apply, later ones over earlier ones.
-    conditions: Vec<Vec<ConditionIdx>>,
-    /// By simulation, the table of its pre-equilibration.
-    preequilibration: Vec<Option<usize>>,
-    /// By simulation, the conditions that its own period applies.
-    own: Vec<Vec<ConditionIdx>>,
-}
-
-impl SlotTables {
-    fn new(part: &petab::ModelProblem, rows: &RowTable, format: FormatVersion) -> Self {
-        let mut tables =
-            Self { conditions: Vec::new(), preequilibration: Vec::new(), own: Vec::new() };
-        let mut before = Vec::new();
-        for &experiment in rows.experiments() {
-            let periods = &part.experiments[experiment.0].periods;
-            let first = periods.first().filter(|p| p.time == f64::NEG_INFINITY);
-            let own = match periods.last() {
-                Some(last) if first.is_none() || periods.len() > 1 => last.conditions.clone(),
-                _ => Vec::new(),
-            };
-            // A v1 simulation condition stands for itself; what a v2 period sets stays set.
-            let mut applied = match (format, first) {
-                (FormatVersion::V2, Some(first)) => first.conditions.clone(),
-                _ => Vec::new(),
-            };
-            applied.extend(&own);
-            tables.conditions.push(applied);
-            tables.own.push(own);
-            before.push(first.map(|period| period.conditions.clone()));
-        }
-        for conditions in before {
-            tables.preequilibration.push(conditions.map(|conditions| {
-                tables.conditions.push(conditions);
-                tables.conditions.len() - 1
-            }));
-        }
-        tables
-    }
-
-    fn len(&self) -> usize {
-        self.conditions.len()
-    }
-}
-
 struct Builder {
     graph: Graph,
     slots: Slots,
+    formulas: ParameterFormulas,
 }
 
 impl Builder {
@@ -216,7 +222,7 @@ impl Builder {
     fn bind_parameters(
         &mut self,
         table: &[petab::Parameter],
-        tables: &SlotTables,
+        tables: &PeriodTables,
     ) -> HashMap<String, Binding> {
         let mut bindings = HashMap::new();
         let mut next = 0;
@@ -234,25 +240,35 @@ impl Builder {
         bindings
     }
 
-    /// Every target of a condition in use: a slot, or a constant where all tables agree.
+    /// Every target of a condition in use: a slot, or a constant where all tables agree. A state
+    /// has the value with which the first period starts; later periods assign to it.
     fn bind_conditions(
         &mut self,
         part: &petab::ModelProblem,
-        tables: &SlotTables,
+        tables: &PeriodTables,
         overrides: &Overrides<'_>,
+        is_state: &dyn Fn(&str) -> bool,
         bindings: &mut HashMap<String, Binding>,
     ) -> Result<(), ModelError> {
         let mut order: Vec<&str> = Vec::new();
         let mut values: HashMap<&str, Vec<Option<SlotValue>>> = HashMap::new();
-        for (table, conditions) in tables.conditions.iter().enumerate() {
-            for change in changes(part, conditions) {
+        for (table, is_first, period) in tables.all() {
+            for change in changes(part, &period.applied) {
                 let target = change.target.as_str();
+                if is_state(target) && !is_first {
+                    continue;
+                }
                 let entry = values.entry(target).or_insert_with(|| {
                     order.push(target);
                     vec![None; tables.len()]
                 });
-                entry[table] = Some(overrides.value(&change.value, &change.place.to_string())?);
+                let place = change.place.to_string();
+                entry[table] = Some(overrides.value(&mut self.formulas, &change.value, &place)?);
             }
+        }
+        let first_places = tables.first_places();
+        for (_, of_target) in values.iter_mut().filter(|(target, _)| is_state(target)) {
+            *of_target = first_places.iter().map(|&first| of_target[first]).collect();
         }
         for target in order {
             let of_target = &values[target];
@@ -278,6 +294,38 @@ impl Builder {
             bindings.insert(target.to_owned(), binding);
         }
         Ok(())
+    }
+
+    /// Adds a slot for each parameter that sets some slot in one period and not in the next: it
+    /// carries the parameter's influence onwards. Returns them by parameter.
+    fn add_heirs(
+        &mut self,
+        reaching: &[SlotIdx],
+        tables: &PeriodTables,
+        parameters: &[EstimatedParameter],
+    ) -> Vec<Option<SlotIdx>> {
+        let mut needed = vec![false; parameters.len()];
+        for s in (0..tables.simulation_count()).map(SimulationIdx::from_position) {
+            for k in 1..tables.of(s).len() {
+                let [before, after] =
+                    [k - 1, k].map(|k| tables.place(s, PeriodIdx::from_position(k)));
+                for slot in reaching {
+                    let values = &self.slots.values[slot.position()];
+                    if values[before] != values[after] {
+                        for parameter in parameters_of(&self.formulas, values[before]) {
+                            needed[parameter.position()] = true;
+                        }
+                    }
+                }
+            }
+        }
+        let mut heirs = vec![None; parameters.len()];
+        for (p, _) in needed.iter().enumerate().filter(|(_, needed)| **needed) {
+            let value = SlotValue::Estimated(ParameterIdx::from_position(p));
+            let id = format!("{} in earlier periods", parameters[p].id);
+            heirs[p] = Some(self.slots.add(&id, vec![value; tables.len()]));
+        }
+        heirs
     }
 
     fn observables(
@@ -321,20 +369,108 @@ impl Builder {
     }
 }
 
-/// Changes that conditions make, in order.
-fn changes<'p>(
-    part: &'p petab::ModelProblem,
-    conditions: &'p [ConditionIdx],
-) -> impl Iterator<Item = &'p petab::Change> {
-    conditions.iter().flat_map(|condition| &part.conditions[condition.0].changes)
+/// Names that a later period gives a value which only the trajectory or an earlier period tells:
+/// they must be states.
+fn set_along_the_way(
+    part: &petab::ModelProblem,
+    tables: &PeriodTables,
+    overrides: &Overrides<'_>,
+) -> HashSet<String> {
+    let later = tables.all().filter(|(_, is_first, _)| !is_first);
+    later
+        .flat_map(|(_, _, period)| changes(part, &period.own))
+        .filter(|change| !overrides.is_constant(&change.value))
+        .map(|change| change.target.clone())
+        .collect()
+}
+
+/// The events of a model in the graph.
+fn lower_events(
+    graph: &mut Graph,
+    environment: &mut Environment<'_>,
+    model: &sbml::Model,
+) -> Result<Vec<EventNodes>, ModelError> {
+    let none = HashMap::new();
+    let mut list = Vec::new();
+    for (i, event) in model.events.iter().enumerate() {
+        // Without a trigger it never fires (L3V2).
+        let Some(trigger) = &event.trigger.math else { continue };
+        let place = event.place.to_string();
+        let lowered = environment.expression(graph, trigger, &none, &place)?;
+        let mut optional = |expr: &Option<Expr>, environment: &mut Environment<'_>| {
+            expr.as_ref().map(|expr| environment.expression(graph, expr, &none, &place)).transpose()
+        };
+        let delay = optional(&event.delay, environment)?;
+        let priority = optional(&event.priority, environment)?;
+        let assigned: Vec<(&str, &Expr, String)> = event
+            .assignments
+            .iter()
+            .map(|a| (a.variable.as_str(), &a.math, a.place.to_string()))
+            .collect();
+        list.push(EventNodes {
+            id: event.id.clone().unwrap_or_else(|| format!("event {}", i + 1)),
+            trigger: truth(graph, lowered),
+            delay,
+            priority,
+            assignments: assignments(graph, environment, &assigned)?,
+            initial_value: event.trigger.initial_value,
+            persistent: event.trigger.persistent,
+            use_values_from_trigger_time: event.use_values_from_trigger_time,
+        });
+    }
+    Ok(list)
+}
+
+/// What states become when each period starts, by place; nothing for first periods.
+fn period_assignments(
+    graph: &mut Graph,
+    environment: &mut Environment<'_>,
+    part: &petab::ModelProblem,
+    tables: &PeriodTables,
+) -> Result<Vec<Vec<(StateIdx, NodeId)>>, ModelError> {
+    let mut list = Vec::with_capacity(tables.len());
+    for (_, is_first, period) in tables.all() {
+        if is_first {
+            list.push(Vec::new());
+            continue;
+        }
+        let own: Vec<(&str, &Expr, String)> = changes(part, &period.own)
+            .filter(|change| environment.state_of(&change.target).is_some())
+            .map(|change| (change.target.as_str(), &change.value, change.place.to_string()))
+            .collect();
+        list.push(assignments(graph, environment, &own)?);
+    }
+    Ok(list)
+}
+
+/// Assignments of formulas to variables, all evaluated on what was before.
+fn assignments(
+    graph: &mut Graph,
+    environment: &mut Environment<'_>,
+    list: &[(&str, &Expr, String)],
+) -> Result<Vec<(StateIdx, NodeId)>, ModelError> {
+    let none = HashMap::new();
+    let mut assigned = Vec::with_capacity(list.len());
+    for (variable, expr, place) in list {
+        let value = environment.expression(graph, expr, &none, place)?;
+        let Some(state) = environment.state_of(variable) else {
+            return Err(ModelError::Unsupported {
+                place: place.clone(),
+                what: format!("an assignment to {variable:?}, which a rule gives"),
+            });
+        };
+        assigned.push((state, value));
+    }
+    Ok(assigned)
 }
 
 fn refuse_bad_targets(
     part: &petab::ModelProblem,
-    tables: &SlotTables,
+    tables: &PeriodTables,
     environment: &Environment<'_>,
 ) -> Result<(), ModelError> {
-    for conditions in &tables.conditions {
+    for (_, _, period) in tables.all() {
+        let conditions = &period.own;
         for change in changes(part, conditions) {
             let in_formulas = || {
                 part.observables.iter().any(|o| {
@@ -370,96 +506,69 @@ fn refuse_bad_targets(
 struct Simulations<'a> {
     builder: &'a Builder,
     rows: &'a RowTable,
-    tables: &'a SlotTables,
+    tables: &'a PeriodTables,
     breakpoints: &'a Breakpoints,
+    /// Slots that move events, or none if any may.
+    moving: Option<Vec<SlotIdx>>,
     part: &'a petab::ModelProblem,
-    bindings: &'a HashMap<String, Binding>,
-    state_ids: &'a [String],
-    parameters: &'a [EstimatedParameter],
+    /// By place.
+    assigned: Vec<Vec<Assignment>>,
 }
 
-fn simulations(from: &Simulations<'_>) -> Result<Vec<Simulation>, ModelError> {
-    let table = |i: usize| -> Vec<SlotValue> {
-        from.builder.slots.values.iter().filter_map(|values| values.get(i).copied()).collect()
-    };
-    let mut list = Vec::new();
-    for (i, &experiment) in from.rows.experiments().iter().enumerate() {
-        let slot_values = table(i);
-        let is_estimated =
-            |slot: &SlotIdx| matches!(slot_values[slot.position()], SlotValue::Estimated(_));
+impl Simulations<'_> {
+    fn list(mut self) -> Vec<Simulation> {
+        (0..self.tables.simulation_count())
+            .map(|i| self.simulation(SimulationIdx::from_position(i)))
+            .collect()
+    }
+
+    fn slot_values(&self, place: usize) -> Vec<SlotValue> {
+        let of_simulations = self.builder.slots.values.iter();
+        of_simulations.filter_map(|values| values.get(place).copied()).collect()
+    }
+
+    fn simulation(&mut self, index: SimulationIdx) -> Simulation {
+        let periods: Vec<Period> = self
+            .tables
+            .of(index)
+            .iter()
+            .enumerate()
+            .map(|(k, table)| {
+                let place = self.tables.place(index, PeriodIdx::from_position(k));
+                Period {
+                    start: table.start,
+                    slot_values: self.slot_values(place),
+                    assignments: std::mem::take(&mut self.assigned[place]),
+                }
+            })
+            .collect();
+        let timed = periods.iter().find(|p| p.start.is_finite());
+        let t_start = timed.map_or(0.0, |p| p.start);
+        let slot_values = &timed.unwrap_or(&periods[0]).slot_values;
         let number = |slot: SlotIdx| match slot_values[slot.position()] {
             SlotValue::Number(number) => number,
-            SlotValue::Estimated(_) => f64::NAN,
+            _ => f64::NAN,
         };
-        let simulation = SimulationIdx::from_position(i);
-        let output_times = from.rows.output_times(simulation).to_vec();
-        let finite: Vec<f64> = output_times.iter().copied().filter(|t| t.is_finite()).collect();
-        let timeline = from.breakpoints.timeline(&number, 0.0, &finite, &[]);
-        let has_moving_breakpoints = from.breakpoints.slots().iter().any(is_estimated);
-        let preequilibration = from.tables.preequilibration[i]
-            .map(|place| Preequilibration { slot_values: table(place), resets: resets(from, i) });
-        let ends_in_steady_state = finite.len() < output_times.len();
-        let id = from.part.experiments[experiment.0].id.clone();
-        let unsupported = |what: String| {
-            Err(ModelError::Unsupported {
-                place: from.part.model_location.display().to_string(),
-                what: format!("{what} (simulation {id:?})"),
-            })
+        let output_times = self.rows.output_times(index).to_vec();
+        let span = Span::whole(t_start, &output_times);
+        let timeline = self.breakpoints.timeline(&number, &span, &[]);
+        let is_estimated = |slot: &SlotIdx| {
+            periods.iter().any(|p| !matches!(p.slot_values[slot.position()], SlotValue::Number(_)))
         };
-        if has_moving_breakpoints && (preequilibration.is_some() || ends_in_steady_state) {
-            return unsupported(
-                "a steady state with switch times set by estimated parameters".to_owned(),
-            );
-        }
-        for (slot, before) in
-            preequilibration.iter().flat_map(|p| p.slot_values.iter().copied().enumerate())
-        {
-            if let SlotValue::Estimated(p) = before
-                && slot_values[slot] != before
-            {
-                return unsupported(format!(
-                    "a pre-equilibration in which the estimated parameter {:?} sets {:?}, and something else in the simulation",
-                    from.parameters[p.position()].id,
-                    from.builder.slots.ids[slot]
-                ));
-            }
-        }
-        list.push(Simulation {
-            id,
-            starts_with_output: output_times.first() == Some(&timeline.t_start),
+        let moving = self.breakpoints.slots();
+        let has_moving_breakpoints = match &self.moving {
+            Some(of_events) => moving.iter().chain(of_events).any(is_estimated),
+            None => true,
+        };
+        Simulation {
+            id: self.part.experiments[self.rows.experiments()[index.position()].0].id.clone(),
+            starts_with_output: output_times.first() == Some(&t_start),
             has_moving_breakpoints,
-            preequilibration,
-            ends_in_steady_state,
-            rows: from.rows.of_simulation(simulation).to_vec(),
-            slot_values,
+            ends_in_steady_state: output_times.last() == Some(&f64::INFINITY),
+            rows: self.rows.of_simulation(index).to_vec(),
+            periods,
             timeline,
             output_times,
-        });
+        }
     }
-    Ok(list)
-}
-
-/// States that a simulation's own period sets, and to what.
-fn resets(from: &Simulations<'_>, simulation: usize) -> Vec<(StateIdx, ResetValue)> {
-    let mut resets = Vec::new();
-    for change in changes(from.part, &from.tables.own[simulation]) {
-        let Some(state) = from.state_ids.iter().position(|id| *id == change.target) else {
-            continue;
-        };
-        let node = match from.bindings.get(&change.target) {
-            Some(Binding::Always(value) | Binding::Where { value, .. }) => *value,
-            None => continue,
-        };
-        let value = match from.builder.graph.node(node) {
-            Node::Input(Input::Slot(slot)) => ResetValue::Slot(slot),
-            _ => ResetValue::Number(from.builder.graph.constant_value(node).unwrap_or(f64::NAN)),
-        };
-        resets.push((StateIdx::from_position(state), value));
-    }
-    resets
-}
-
-/// The value of a formula without estimated parameters, if it is one.
-pub(super) fn constant_value(expr: &Expr, lookup: &dyn Fn(&str) -> Option<f64>) -> Option<f64> {
-    crate::math::evaluate(expr, lookup, f64::NAN).ok()
 }

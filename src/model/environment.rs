@@ -11,7 +11,7 @@ use crate::graph::{Graph, Input, NodeId};
 use crate::index::StateIdx;
 use crate::math::Expr;
 use crate::sbml::{self, RuleKind, Stoichiometry, Symbol};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 /// A value that the problem gives to a name, in place of the model's own.
 #[derive(Debug, Clone, Copy)]
@@ -45,6 +45,7 @@ impl<'a> Environment<'a> {
         model: &'a sbml::Model,
         file: String,
         bindings: HashMap<String, Binding>,
+        further_states: &HashSet<String>,
     ) -> Result<Self, ModelError> {
         let of_kind = |kind: RuleKind| {
             model
@@ -80,8 +81,13 @@ impl<'a> Environment<'a> {
             open: Vec::new(),
         };
         environment.refuse_what_is_not_supported()?;
-        environment.find_states();
+        environment.find_states(further_states);
         Ok(environment)
+    }
+
+    /// The state that an id stands for.
+    pub(super) fn state_of(&self, id: &str) -> Option<StateIdx> {
+        self.states.get(id).copied()
     }
 
     /// Ids of the differential states, in order.
@@ -103,10 +109,6 @@ impl<'a> Environment<'a> {
         let refuse = |place: &sbml::Place, what: String| {
             Err(ModelError::Unsupported { place: place.to_string(), what })
         };
-        if let Some(event) = self.model.events.first() {
-            let id = event.id.as_deref().unwrap_or("without an id");
-            return refuse(&event.place, format!("an event ({id})"));
-        }
         for rule in &self.model.rules {
             if let Some(Symbol::Compartment(_)) = self.model.symbols.get(&rule.variable) {
                 return refuse(
@@ -125,7 +127,7 @@ impl<'a> Environment<'a> {
     }
 
     /// Species that reactions change and targets of rate rules, in the file's order.
-    fn find_states(&mut self) {
+    fn find_states(&mut self, further: &HashSet<String>) {
         let mut changed: Vec<&str> = Vec::new();
         for reaction in &self.model.reactions {
             let references = reaction.reactants.iter().chain(&reaction.products);
@@ -133,18 +135,22 @@ impl<'a> Environment<'a> {
         }
         changed.sort_unstable();
         let mut ids: Vec<&str> = Vec::new();
+        let events = self.model.events.iter();
+        let by_events: HashSet<&str> =
+            events.flat_map(|e| &e.assignments).map(|a| a.variable.as_str()).collect();
+        let is_assigned = |id: &str| by_events.contains(id) || further.contains(id);
         for species in &self.model.species {
             let id = species.id.as_str();
             let by_reactions = !species.boundary_condition
                 && !species.constant
                 && !self.assignment_rules.contains_key(id)
                 && changed.binary_search(&id).is_ok();
-            if by_reactions || self.rate_rules.contains_key(id) {
+            if by_reactions || self.rate_rules.contains_key(id) || is_assigned(id) {
                 ids.push(id);
             }
         }
         let parameters = self.model.parameters.iter().map(|p| p.id.as_str());
-        ids.extend(parameters.filter(|id| self.rate_rules.contains_key(id)));
+        ids.extend(parameters.filter(|id| self.rate_rules.contains_key(id) || is_assigned(id)));
         self.state_ids = ids.iter().map(|id| (*id).to_owned()).collect();
         self.states = self
             .state_ids

@@ -232,7 +232,7 @@ fn relation(graph: &mut Graph, function: Function, x: NodeId, y: NodeId) -> Node
 }
 
 /// 1 where the value is not 0; relations and what is made of them already are 1 or 0.
-fn truth(graph: &mut Graph, x: NodeId) -> NodeId {
+pub(super) fn truth(graph: &mut Graph, x: NodeId) -> NodeId {
     if is_logical(graph, x) {
         return x;
     }

@@ -7,7 +7,10 @@
 mod build;
 mod environment;
 mod error;
+pub mod events;
+mod formulas;
 mod lower;
+mod periods;
 mod rows;
 mod scale;
 mod switches;
@@ -15,12 +18,16 @@ mod timeline;
 
 pub use build::load;
 pub use error::ModelError;
+pub use events::{Assignment, Events};
+pub use formulas::ParameterFormulas;
 pub use switches::Switch;
-pub use timeline::{Breakpoints, have_same_order};
+pub use timeline::{Breakpoints, Span, Stop, have_same_order};
 
 use crate::engine::Timeline;
 use crate::graph::NodeId;
-use crate::index::{ObservableIdx, ParameterIdx, RowIdx, SimulationIdx, SlotIdx, StateIdx};
+use crate::index::{
+    FormulaIdx, ObservableIdx, ParameterIdx, PeriodIdx, RowIdx, SimulationIdx, SlotIdx,
+};
 use crate::objective::{NoiseModel, Priors};
 use crate::petab::ParameterScale;
 use crate::rosenbrock::RightHandSide;
@@ -43,6 +50,8 @@ pub enum SlotValue {
     Number(f64),
     /// The linear value of an estimated parameter.
     Estimated(ParameterIdx),
+    /// A formula of estimated parameters.
+    Formula(FormulaIdx),
 }
 
 /// An observable and its noise, over states, time and slots.
@@ -54,35 +63,29 @@ pub struct Observable {
     pub noise_model: NoiseModel,
 }
 
-/// A steady state from which a simulation starts.
+/// A stretch of a simulation between two changes of its conditions.
 #[derive(Debug, Clone)]
-pub struct Preequilibration {
-    /// Values of the slots until then. One that is estimated has the same value in the simulation.
+pub struct Period {
+    /// When it starts; -inf for a pre-equilibration, which ends in a steady state.
+    pub start: f64,
     pub slot_values: Vec<SlotValue>,
-    /// States that the simulation's condition sets at time 0; all others are kept.
-    pub resets: Vec<(StateIdx, ResetValue)>,
+    /// What states become when it starts, all at once, from what held before; empty for the first
+    /// period, which starts with initial values.
+    pub assignments: Vec<Assignment>,
 }
 
-/// What a state is set to.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub enum ResetValue {
-    Number(f64),
-    Slot(SlotIdx),
-}
-
-/// One distinct (pre-equilibration, condition) pair.
+/// One course of conditions, from its start to its last measurement.
 #[derive(Debug, Clone)]
 pub struct Simulation {
-    /// The id of its condition.
+    /// The id of its experiment; in v1 of its conditions.
     pub id: String,
-    /// Values of the slots that all rows of the simulation share.
-    pub slot_values: Vec<SlotValue>,
-    /// Its breakpoints where no estimated parameter moves one; see `has_moving_breakpoints`.
+    /// At least one, ascending by start; only the first may be a pre-equilibration.
+    pub periods: Vec<Period>,
+    /// Its breakpoints in the first timed period, where no estimated parameter moves one; see
+    /// `has_moving_breakpoints`.
     pub timeline: Timeline,
     /// Whether estimated parameters set some switch time: then every lane has its own timeline.
     pub has_moving_breakpoints: bool,
-    /// What comes before time 0, if anything does.
-    pub preequilibration: Option<Preequilibration>,
     /// Whether the last output, at time inf, is the steady state.
     pub ends_in_steady_state: bool,
     /// Times of all outputs, ascending; the first may be the start, the last infinite.
@@ -92,6 +95,23 @@ pub struct Simulation {
     pub rows: Vec<RowIdx>,
 }
 
+impl Simulation {
+    /// When its first timed period starts, or 0 if it is a steady state only.
+    pub fn t_start(&self) -> f64 {
+        self.periods.iter().map(|p| p.start).find(|t| t.is_finite()).unwrap_or(0.0)
+    }
+
+    /// Whether it starts with a pre-equilibration.
+    pub fn is_preequilibrated(&self) -> bool {
+        self.periods[0].start == f64::NEG_INFINITY
+    }
+
+    /// Whether it is one timed period and nothing else.
+    fn is_plain(&self) -> bool {
+        self.periods.len() == 1 && !self.is_preequilibrated() && !self.ends_in_steady_state
+    }
+}
+
 /// A measurement.
 #[derive(Debug, Clone)]
 pub struct Row {
@@ -99,6 +119,8 @@ pub struct Row {
     pub simulation: SimulationIdx,
     /// Which output of the simulation it compares with.
     pub output: usize,
+    /// The period in which that lies.
+    pub period: PeriodIdx,
     pub measured: f64,
     /// Values of the observable's placeholders.
     pub placeholders: Vec<(SlotIdx, SlotValue)>,
@@ -122,11 +144,20 @@ pub struct OdeProblem {
     pub simulation_slot_count: usize,
     pub switches: Vec<Switch>,
     pub breakpoints: Breakpoints,
+    pub formulas: ParameterFormulas,
+    pub events: Events,
     pub observables: Vec<Observable>,
     pub simulations: Vec<Simulation>,
     pub rows: Vec<Row>,
     /// What the objective adds to the negative log-likelihood.
     pub priors: Priors,
+    /// Whether a parameter changes the trajectory of a simulation, `[simulation][parameter]`.
+    dynamic: Vec<Vec<bool>>,
+    /// Slots that reach a trajectory, ascending.
+    reaching: Vec<SlotIdx>,
+    /// By parameter, the slot that carries its influence through earlier periods in which it set
+    /// another slot than now; see [`OdeProblem::heirs`].
+    heirs: Vec<Option<SlotIdx>>,
     /// What a report must say about approximations.
     pub notes: Vec<String>,
     /// The problem as read.
@@ -143,8 +174,14 @@ impl OdeProblem {
         }
     }
 
-    /// The timeline of a lane of this simulation with these slots, and the derivatives of its
-    /// breakpoints along the slots in `moving`.
+    /// Whether every simulation is one timed period without events, so that a lane is one
+    /// stretch from start to end.
+    pub fn is_plain(&self) -> bool {
+        self.events.are_absent() && self.simulations.iter().all(Simulation::is_plain)
+    }
+
+    /// The timeline of a lane of this simulation, of one timed period, with these slots, and the
+    /// derivatives of its breakpoints along the slots in `moving`.
     pub fn timeline_of(
         &self,
         simulation: SimulationIdx,
@@ -154,42 +191,87 @@ impl OdeProblem {
         let simulation = &self.simulations[simulation.position()];
         self.breakpoints.timeline(
             &|slot| slots[slot.position()],
-            simulation.timeline.t_start,
-            &simulation.output_times,
+            &Span::whole(simulation.timeline.t_start, &simulation.output_times),
             moving,
         )
     }
 
-    /// Slots that reach the trajectory of a simulation: through the right-hand side, the initial
-    /// values, a reset or a switch time.
-    fn reaching_slots(&self) -> Vec<SlotIdx> {
-        let mut slots = self.rhs.slots.clone();
-        let before = self.simulations.iter().filter_map(|s| s.preequilibration.as_ref());
-        slots.extend(before.flat_map(|p| &p.resets).filter_map(|(_, value)| match value {
-            ResetValue::Slot(slot) => Some(*slot),
-            ResetValue::Number(_) => None,
-        }));
-        slots.extend(self.breakpoints.slots());
-        slots.sort_unstable();
-        slots.dedup();
-        slots
+    /// The value of a slot where the estimated parameters have these linear values.
+    pub fn slot_value(&self, value: SlotValue, parameters: &[f64]) -> f64 {
+        formulas::slot_value(&self.formulas, value, parameters)
+    }
+
+    /// Whether moving a parameter changes a slot.
+    pub fn depends_on(&self, value: SlotValue, parameter: ParameterIdx) -> bool {
+        formulas::depends_on(&self.formulas, value, parameter)
+    }
+
+    /// Derivatives of a slot's value with respect to the linear values of the parameters.
+    pub fn slot_derivatives(
+        &self,
+        value: SlotValue,
+        parameters: &[f64],
+    ) -> Vec<(ParameterIdx, f64)> {
+        match value {
+            SlotValue::Number(_) => Vec::new(),
+            SlotValue::Estimated(parameter) => vec![(parameter, 1.0)],
+            SlotValue::Formula(formula) => self.formulas.derivatives(formula, parameters),
+        }
+    }
+
+    /// Slots that reach a trajectory: through the right-hand side, initial values, switch times,
+    /// events or the assignments of periods; ascending.
+    pub fn reaching_slots(&self) -> &[SlotIdx] {
+        &self.reaching
     }
 
     /// Slots that reach a trajectory and that an estimated parameter sets somewhere: the
     /// directions of tangents.
     pub fn dynamic_directions(&self) -> Vec<SlotIdx> {
         let is_estimated = |slot: &&SlotIdx| {
-            self.simulations.iter().any(|simulation| {
-                matches!(simulation.slot_values[slot.position()], SlotValue::Estimated(_))
-            })
+            self.simulations
+                .iter()
+                .flat_map(|s| &s.periods)
+                .any(|period| !matches!(period.slot_values[slot.position()], SlotValue::Number(_)))
         };
-        self.reaching_slots().iter().filter(is_estimated).copied().collect()
+        self.reaching.iter().filter(is_estimated).copied().collect()
+    }
+
+    /// Slots that move a breakpoint of some lane, or none where any slot may.
+    pub fn moving_slots(&self) -> Option<Vec<SlotIdx>> {
+        let mut slots = self.breakpoints.slots();
+        slots.extend(self.events.moving_slots()?);
+        slots.sort_unstable();
+        slots.dedup();
+        Some(slots)
+    }
+
+    /// Slots that must be directions wherever these are: where a slot stands for one parameter in
+    /// a period and for another in the next, what it did so far passes to the heir of the first.
+    pub fn heirs(&self, directions: &[SlotIdx]) -> Vec<SlotIdx> {
+        let mut heirs: Vec<SlotIdx> = self
+            .simulations
+            .iter()
+            .flat_map(|s| s.periods.windows(2))
+            .flat_map(|pair| directions.iter().map(move |slot| (pair, slot.position())))
+            .filter(|(pair, slot)| pair[0].slot_values[*slot] != pair[1].slot_values[*slot])
+            .flat_map(|(pair, slot)| {
+                formulas::parameters_of(&self.formulas, pair[0].slot_values[slot])
+            })
+            .filter_map(|parameter| self.heirs[parameter.position()])
+            .collect();
+        heirs.sort_unstable();
+        heirs.dedup();
+        heirs
+    }
+
+    /// The heir of a parameter's influence.
+    pub fn heir(&self, parameter: ParameterIdx) -> Option<SlotIdx> {
+        self.heirs[parameter.position()]
     }
 
     /// Whether moving the parameter changes the trajectory of the simulation.
     pub fn is_dynamic(&self, parameter: ParameterIdx, simulation: SimulationIdx) -> bool {
-        let values = &self.simulations[simulation.position()].slot_values;
-        let moved = SlotValue::Estimated(parameter);
-        self.reaching_slots().iter().any(|slot| values[slot.position()] == moved)
+        self.dynamic[simulation.position()][parameter.position()]
     }
 }

@@ -1,12 +1,12 @@
 //! Measurement rows, and what their cells and the conditions' cells refer to.
 
-use super::build::constant_value;
+use super::formulas::ParameterFormulas;
 use super::{ModelError, Observable, Row, SlotValue};
-use crate::index::{ObservableIdx, ParameterIdx, RowIdx, SimulationIdx, SlotIdx};
+use crate::index::{ObservableIdx, ParameterIdx, PeriodIdx, RowIdx, SimulationIdx, SlotIdx};
 use crate::math::Expr;
 use crate::petab::{self, ExperimentIdx, ModelProblem, Override};
 use crate::sbml;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 /// Which simulation and which output each measurement belongs to.
 pub(super) struct RowTable {
@@ -18,6 +18,8 @@ pub(super) struct RowTable {
 }
 
 impl RowTable {
+    /// # Errors
+    /// [`ModelError::BeforeStart`].
     pub(super) fn new(part: &ModelProblem) -> Result<Self, ModelError> {
         let mut index: HashMap<usize, SimulationIdx> = HashMap::new();
         let mut table = Self {
@@ -27,18 +29,19 @@ impl RowTable {
             simulation_of: Vec::with_capacity(part.measurements.len()),
         };
         for (i, measurement) in part.measurements.iter().enumerate() {
-            let unsupported = |what: String| {
-                Err(ModelError::Unsupported { place: measurement.place.to_string(), what })
-            };
             let experiment = &part.experiments[measurement.experiment.0];
-            match experiment.periods.as_slice() {
-                [] => {}
-                [period] if period.time == 0.0 => {}
-                [period] if period.time.is_finite() => {
-                    return unsupported(format!("a start at time {}", period.time));
-                }
-                [first, second] if first.time == f64::NEG_INFINITY && second.time == 0.0 => {}
-                _ => return unsupported(format!("several periods ({:?})", experiment.id)),
+            let start = match experiment.periods.as_slice() {
+                [] => 0.0,
+                // All periods are pre-equilibrations: only their steady state can be measured.
+                _ => experiment.start().unwrap_or(f64::INFINITY),
+            };
+            if measurement.time < start {
+                return Err(ModelError::BeforeStart {
+                    place: measurement.place.to_string(),
+                    time: measurement.time,
+                    experiment: experiment.id.clone(),
+                    start,
+                });
             }
             let simulation = *index.entry(measurement.experiment.0).or_insert_with(|| {
                 table.experiments.push(measurement.experiment);
@@ -99,6 +102,7 @@ impl RowTable {
                 observable,
                 simulation,
                 output: times.partition_point(|t| *t < measurement.time),
+                period: period_at(part, measurement.experiment, measurement.time),
                 measured: measurement.value,
                 placeholders: values,
                 measurement: i,
@@ -108,22 +112,35 @@ impl RowTable {
     }
 }
 
+/// The period that an experiment is in at a time, after what happens then.
+fn period_at(part: &ModelProblem, experiment: ExperimentIdx, time: f64) -> PeriodIdx {
+    let periods = &part.experiments[experiment.0].periods;
+    let started = periods.iter().filter(|period| period.time <= time).count();
+    PeriodIdx::from_position(started.saturating_sub(1))
+}
+
 /// What a cell of a condition or an override may name.
 pub(super) struct Overrides<'a> {
     values: HashMap<&'a str, SlotValue>,
 }
 
 impl<'a> Overrides<'a> {
-    /// Names of the parameter table, and constants of the model that only a number defines.
-    pub(super) fn new(table: &'a [petab::Parameter], model: &'a sbml::Model) -> Self {
+    /// Names of the parameter table, and constants of the model that only a number defines;
+    /// `targets` are names that conditions set.
+    pub(super) fn new(
+        table: &'a [petab::Parameter],
+        model: &'a sbml::Model,
+        targets: &HashSet<&str>,
+    ) -> Self {
         let mut values = HashMap::new();
-        let is_defined_otherwise = |id: &str| {
-            model.initial_assignments.iter().any(|a| a.symbol == id)
-                || model.rules.iter().any(|r| r.variable == id)
-        };
+        let mut defined_otherwise: HashSet<&str> = targets.clone();
+        defined_otherwise.extend(model.initial_assignments.iter().map(|a| a.symbol.as_str()));
+        defined_otherwise.extend(model.rules.iter().map(|r| r.variable.as_str()));
+        let assigned = model.events.iter().flat_map(|e| &e.assignments);
+        defined_otherwise.extend(assigned.map(|a| a.variable.as_str()));
         for parameter in &model.parameters {
             if let Some(value) = parameter.value
-                && !is_defined_otherwise(&parameter.id)
+                && !defined_otherwise.contains(parameter.id.as_str())
             {
                 values.insert(parameter.id.as_str(), SlotValue::Number(value));
             }
@@ -149,20 +166,26 @@ impl<'a> Overrides<'a> {
             .ok_or_else(|| ModelError::UnknownSymbol { place: place.to_owned(), id: id.to_owned() })
     }
 
+    /// Whether a formula is one of such names only: the same at all times.
+    pub(super) fn is_constant(&self, expr: &Expr) -> bool {
+        let mut is_constant = true;
+        expr.walk(&mut |node| {
+            is_constant &= match node {
+                Expr::Symbol(id) => self.values.contains_key(id.as_str()),
+                Expr::Time | Expr::RateOf(_) => false,
+                _ => true,
+            };
+        });
+        is_constant
+    }
+
     /// The value of a condition's cell.
-    pub(super) fn value(&self, expr: &Expr, place: &str) -> Result<SlotValue, ModelError> {
-        if let Expr::Symbol(id) = expr {
-            return self.named(id, place);
-        }
-        let lookup = |id: &str| match self.values.get(id) {
-            Some(SlotValue::Number(number)) => Some(*number),
-            _ => None,
-        };
-        constant_value(expr, &lookup).map(SlotValue::Number).ok_or_else(|| {
-            ModelError::Unsupported {
-                place: place.to_owned(),
-                what: "a formula of estimated parameters in a condition".to_owned(),
-            }
-        })
+    pub(super) fn value(
+        &self,
+        formulas: &mut ParameterFormulas,
+        expr: &Expr,
+        place: &str,
+    ) -> Result<SlotValue, ModelError> {
+        formulas.add(expr, &|id| self.values.get(id).copied(), place)
     }
 }

@@ -61,7 +61,7 @@ fn conditions_on_time(graph: &Graph, roots: &[NodeId]) -> Vec<NodeId> {
 }
 
 /// Where left − right = g(0) + t·g' is zero.
-fn change_time(graph: &mut Graph, condition: NodeId) -> Result<NodeId, NotLinearInTime> {
+pub(super) fn change_time(graph: &mut Graph, condition: NodeId) -> Result<NodeId, NotLinearInTime> {
     let Node::Binary(_, left, right) = graph.node(condition) else { return Err(NotLinearInTime) };
     let difference = graph.sub(left, right);
     let mut derivatives = differentiate(graph, &[difference], |graph, input| match input {

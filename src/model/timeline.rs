@@ -16,6 +16,33 @@ pub struct Breakpoints {
     time_derivatives: Vec<Vec<(SlotIdx, NodeId)>>,
 }
 
+/// A stretch of a lane's time.
+#[derive(Debug, Clone, Copy)]
+pub struct Span<'a> {
+    pub t_start: f64,
+    /// Derivatives of the start along the moving slots; empty where none moves it.
+    pub t_start_tangents: &'a [f64],
+    /// Ascending and without repeats; those up to the start are not breakpoints.
+    pub output_times: &'a [f64],
+    /// Where it ends, if that is not the last output.
+    pub stop: Option<Stop<'a>>,
+}
+
+/// The end of a stretch.
+#[derive(Debug, Clone, Copy)]
+pub struct Stop<'a> {
+    pub t: f64,
+    /// Its derivatives along the moving slots; empty where none moves it.
+    pub tangents: &'a [f64],
+}
+
+impl<'a> Span<'a> {
+    /// From a start that nothing moves to the last output.
+    pub fn whole(t_start: f64, output_times: &'a [f64]) -> Self {
+        Self { t_start, t_start_tangents: &[], output_times, stop: None }
+    }
+}
+
 /// A breakpoint with its derivatives along some slots.
 struct Breakpoint {
     t: f64,
@@ -50,18 +77,25 @@ impl Breakpoints {
         slots
     }
 
-    /// The timeline from `t_start` to the last output where the slots have these values, with the
-    /// derivatives of its breakpoints along the slots in `moving`.
+    /// When each switch changes where the slots have these values.
+    pub fn change_times(&self, slots: &[f64]) -> Vec<f64> {
+        self.graph.evaluate(&self.times, &|input| match input {
+            Input::Slot(slot) => slots[slot.position()],
+            _ => f64::NAN,
+        })
+    }
+
+    /// The timeline of a span where the slots have these values, with the derivatives of its
+    /// breakpoints along the slots in `moving`. Infinite outputs are no breakpoints.
     ///
-    /// `output_times` are ascending and without repeats; one at the start is not a breakpoint. A
-    /// switch at an output time counts as the output.
+    /// A switch at an output time counts as the output, and so does a stop.
     pub fn timeline(
         &self,
         slot: &dyn Fn(SlotIdx) -> f64,
-        t_start: f64,
-        output_times: &[f64],
+        span: &Span<'_>,
         moving: &[SlotIdx],
     ) -> Timeline {
+        let Span { t_start, output_times, .. } = *span;
         let lookup = |t: f64| {
             move |input: Input| match input {
                 Input::Time => t,
@@ -69,7 +103,10 @@ impl Breakpoints {
                 _ => f64::NAN,
             }
         };
-        let last = output_times.last().copied().unwrap_or(t_start);
+        let last = match span.stop {
+            Some(stop) => stop.t,
+            None => output_times.iter().rev().copied().find(|t| t.is_finite()).unwrap_or(t_start),
+        };
         let inside = |t: f64| t > t_start && t <= last;
         let mut breakpoints: Vec<Breakpoint> = output_times
             .iter()
@@ -92,6 +129,17 @@ impl Breakpoints {
             let tangents = moving.iter().map(along).collect();
             breakpoints.push(Breakpoint { t, is_output: false, tangents });
         }
+        if let Some(stop) = span.stop
+            && inside(stop.t)
+        {
+            let mut tangents = stop.tangents.to_vec();
+            tangents.resize(moving.len(), 0.0);
+            match breakpoints.iter_mut().find(|b| b.t == stop.t) {
+                Some(output) if output.is_output => {}
+                Some(switch) => switch.tangents = tangents,
+                None => breakpoints.push(Breakpoint { t: stop.t, is_output: false, tangents }),
+            }
+        }
         breakpoints.sort_by(|a, b| a.t.total_cmp(&b.t));
         change_times.sort_unstable_by(f64::total_cmp);
 
@@ -112,7 +160,7 @@ impl Breakpoints {
                 Segment { t_end, is_output, switches, t_end_tangents }
             })
             .collect();
-        Timeline { t_start, segments }
+        Timeline { t_start, t_start_tangents: span.t_start_tangents.to_vec(), segments }
     }
 }
 

@@ -3,8 +3,8 @@
 use super::Prediction;
 use crate::engine::cpu::interpreter::{self, BLOCK, Vector};
 use crate::graph::{Graph, Input, NodeId, Substitution, differentiate};
-use crate::index::{ObservableIdx, ParameterIdx, RowIdx};
-use crate::model::{OdeProblem, SlotValue};
+use crate::index::{ObservableIdx, ParameterIdx, RowIdx, SlotIdx};
+use crate::model::{OdeProblem, Row, SlotValue};
 use crate::program::Program;
 use crate::program::fuse::fuse;
 use crate::program::registers::RegisterProgram;
@@ -15,7 +15,7 @@ pub struct Item<'a> {
     pub row: RowIdx,
     /// The states at the row's output (tangents behind them are not read).
     pub states: &'a [f64],
-    /// Values of the simulation's slots.
+    /// Values of the slots in the row's period.
     pub slots: &'a [f64],
     /// Linear values of the estimated parameters, for placeholders.
     pub parameters: &'a [f64],
@@ -68,12 +68,15 @@ impl<'p> Objective<'p> {
         let row = &self.problem.rows[row.position()];
         let simulation = &self.problem.simulations[row.simulation.position()];
         let moves_states = self.problem.is_dynamic(parameter, row.simulation);
-        let moved = SlotValue::Estimated(parameter);
+        let slot_values = &simulation.periods[row.period.position()].slot_values;
         let is_moved = |input: &Input| match input {
             Input::State(_) => moves_states,
-            Input::Slot(s) => match simulation.slot_values.get(s.position()) {
-                Some(value) => *value == moved,
-                None => row.placeholders.iter().any(|(slot, value)| slot == s && *value == moved),
+            Input::Slot(s) => match slot_values.get(s.position()) {
+                Some(value) => self.problem.depends_on(*value, parameter),
+                None => {
+                    let moved = SlotValue::Estimated(parameter);
+                    row.placeholders.iter().any(|(slot, value)| slot == s && *value == moved)
+                }
             },
             _ => false,
         };
@@ -127,6 +130,11 @@ impl<'p> Objective<'p> {
         }
     }
 
+    fn placeholder(&self, row: &Row, slot: SlotIdx, parameters: &[f64]) -> f64 {
+        let value = row.placeholders.iter().find(|(s, _)| *s == slot);
+        value.map_or(f64::NAN, |(_, value)| self.problem.slot_value(*value, parameters))
+    }
+
     fn load(&self, compiled: &Compiled, block: &[Item<'_>], registers: &mut [Vector]) {
         for (w, item) in block.iter().enumerate() {
             let row = &self.problem.rows[item.row.position()];
@@ -139,20 +147,13 @@ impl<'p> Objective<'p> {
                     }
                     Input::Slot(s) => match item.slots.get(s.position()) {
                         Some(value) => *value,
-                        None => placeholder(row, s, item.parameters),
+                        None => self.placeholder(row, s, item.parameters),
                     },
                     _ => f64::NAN,
                 };
             }
         }
     }
-}
-
-fn placeholder(row: &crate::model::Row, slot: crate::index::SlotIdx, parameters: &[f64]) -> f64 {
-    row.placeholders.iter().find(|(s, _)| *s == slot).map_or(f64::NAN, |(_, value)| match *value {
-        SlotValue::Number(number) => number,
-        SlotValue::Estimated(parameter) => parameters[parameter.position()],
-    })
 }
 
 impl Compiled {

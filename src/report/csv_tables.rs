@@ -151,10 +151,6 @@ impl<'a, W: Write> FailureTable<'a, W> {
                 number(report.t),
                 report.steps.to_string(),
             ),
-            Failure::Reordered { simulation } => {
-                let id = self.problem.simulations[simulation.position()].id.clone();
-                (id, String::new(), String::new())
-            }
             Failure::NotFinite { row } => {
                 let row = &self.problem.rows[row.position()];
                 let simulation = &self.problem.simulations[row.simulation.position()];
@@ -248,8 +244,9 @@ fn status_word(failure: &Failure) -> &'static str {
             S::StepTooSmall => "step_too_small",
             S::NotFinite => "not_finite",
             S::NoSteadyState => "no_steady_state",
+            S::Reordered => "breakpoints_reordered",
+            S::EndlessEvents => "endless_events",
         },
-        Failure::Reordered { .. } => "breakpoints_reordered",
         Failure::NotFinite { .. } => "likelihood_not_finite",
         Failure::Prior { .. } => "no_prior_density",
     }

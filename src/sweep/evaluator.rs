@@ -5,9 +5,10 @@ use super::lanes::LanePreparation;
 use super::score::{PointResult, ProbePair, Scorer};
 use crate::engine::{Engine, EngineError, Kernel, LaneStatus, Timeline};
 use crate::index::{DirectionIdx, ParameterIdx, SimulationIdx, SlotIdx};
-use crate::model::{OdeProblem, have_same_order};
+use crate::model::OdeProblem;
 use crate::objective::Objective;
 use crate::rosenbrock::StepGenerator;
+use std::sync::Arc;
 
 /// How probes choose their steps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,9 +69,6 @@ struct Probed {
     /// Where probes replay: first the points once more, then their probes.
     run: Run,
     lanes_of: Vec<Vec<Option<usize>>>,
-    /// Whether a lane's breakpoints are in another order than its point's, so that it cannot
-    /// replay its point's steps.
-    reordered: Vec<bool>,
 }
 
 /// Further eps to try for a cell, given its pairs.
@@ -107,21 +105,24 @@ impl<'p> Evaluator<'p> {
         let mut tangent_ops = 0;
         if let Some(engine) = gradient_engine {
             let directions = problem.dynamic_directions();
-            let switching = problem.breakpoints.slots();
+            let switching = problem.moving_slots();
             // A direction adds up to 1.6 times the step (measured on networks of 25 to 50 states).
             let fitting = LARGEST_TANGENT_PROGRAM / (step_ops + step_ops / 2).max(1);
             for chunk in directions.chunks(fitting.clamp(1, directions.len().max(1))) {
+                let mut chunk = chunk.to_vec();
+                chunk.extend(problem.heirs(&chunk));
                 let is_moving = |(k, slot): (usize, &SlotIdx)| {
-                    switching.contains(slot).then(|| DirectionIdx::from_position(k))
+                    let moves = switching.as_ref().is_none_or(|slots| slots.contains(slot));
+                    moves.then(|| DirectionIdx::from_position(k))
                 };
                 let moving: Vec<DirectionIdx> =
                     chunk.iter().enumerate().filter_map(is_moving).collect();
-                let step = generator.replay_with_tangents(chunk, &moving);
+                let step = generator.replay_with_tangents(&chunk, &moving);
                 tangent_ops += step.program.ops().len();
                 tangents.push(TangentKernel {
-                    directions: chunk.to_vec(),
                     moving: moving.iter().map(|k| chunk[k.position()]).collect(),
-                    initial: preparation.compile_tangents(chunk),
+                    initial: preparation.compile_tangents(&chunk),
+                    directions: chunk,
                     kernel: engine.prepare(&step)?,
                 });
             }
@@ -206,7 +207,6 @@ impl<'p> Evaluator<'p> {
             base: self.base_of(&probed, &adaptive),
             probes: &probed.run,
             probe_lanes: &probed.lanes_of,
-            reordered: &probed.reordered,
             moves: &moves,
             tangent_runs: &tangents,
             is_ok: &is_ok,
@@ -233,7 +233,6 @@ impl<'p> Evaluator<'p> {
                 base: self.base_of(&probed, &adaptive),
                 probes: &probed.run,
                 probe_lanes: &probed.lanes_of,
-                reordered: &probed.reordered,
                 moves: &moves,
                 ..scorer
             };
@@ -277,8 +276,9 @@ impl<'p> Evaluator<'p> {
     fn base_lanes(&self, linear: &[Vec<f64>]) -> LaneSet {
         let mut lanes = LaneSet::default();
         for parameters in linear {
+            let parameters = parameters.as_slice().into();
             for s in (0..self.problem.simulations.len()).map(SimulationIdx::from_position) {
-                lanes.push(&self.preparation, s, parameters);
+                lanes.push(&self.preparation, s, &parameters);
             }
         }
         lanes
@@ -296,6 +296,7 @@ impl<'p> Evaluator<'p> {
             let scale = self.problem.parameters[probe.parameter.position()].scale;
             moved[probe.parameter.position()] = scale.unscale(probe.theta);
             let mut of_move = vec![None; count];
+            let moved: Arc<[f64]> = moved.as_slice().into();
             for s in self.reached(probe.parameter) {
                 of_move[s.position()] = Some(all.lanes.len());
                 all.lanes.push(&self.preparation, s, &moved);
@@ -317,32 +318,15 @@ impl<'p> Evaluator<'p> {
     ) -> Result<Probed, EngineError> {
         let ProbeLanes { lanes, own_lane, lanes_of } =
             self.probe_lanes(linear, moves, adaptive.lanes.clone());
-        let reordered = self.reordered(adaptive, &lanes, &own_lane);
         let run = self.integrate_by_replay(lanes, adaptive, &own_lane)?;
-        Ok(Probed { run, lanes_of, reordered })
-    }
-
-    /// For each lane whether its breakpoints are in another order than those of its point's.
-    fn reordered(&self, adaptive: &Run, lanes: &LaneSet, own_lane: &[usize]) -> Vec<bool> {
-        (0..lanes.len())
-            .map(|lane| {
-                let s = lanes.simulations[lane];
-                if !self.problem.simulations[s.position()].has_moving_breakpoints {
-                    return false;
-                }
-                let timeline = |slots: &[f64]| self.problem.timeline_of(s, slots, &[]);
-                let own = timeline(&adaptive.lanes.slots[own_lane[lane]]);
-                !have_same_order(&own, &timeline(&lanes.slots[lane]))
-            })
-            .collect()
+        Ok(Probed { run, lanes_of })
     }
 
     /// The probes with steps of their own.
     fn adaptive_probes(&self, linear: &[Vec<f64>], moves: &[Move]) -> Result<Probed, EngineError> {
         let ProbeLanes { lanes, lanes_of, .. } =
             self.probe_lanes(linear, moves, LaneSet::default());
-        let reordered = vec![false; lanes.len()];
-        Ok(Probed { run: self.integrate_adaptively(lanes)?, lanes_of, reordered })
+        Ok(Probed { run: self.integrate_adaptively(lanes)?, lanes_of })
     }
 }
 

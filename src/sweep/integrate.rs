@@ -1,15 +1,18 @@
-//! Sets of lanes through the engine: from a pre-equilibration, where there is one, over the
-//! timeline, to the steady state, where one was measured.
+//! Sets of lanes through the engine: at once where each is one stretch, else from happening to
+//! happening.
 
+use super::course::Course;
 use super::evaluator::{Evaluator, Settings};
 use super::lanes::{InitialTangents, LanePreparation};
-use super::settle::{Settled, Settling, Stage};
-use crate::engine::{
-    Batch, BatchResult, Control, EngineError, Kernel, LaneReport, LaneStatus, Timeline,
-};
+use super::outputs::Outputs;
+use super::traveller::Traveller;
+use super::walk::{Leg, Walk};
+use crate::engine::{Batch, BatchResult, Control, EngineError, Kernel, LaneStatus, Timeline};
 use crate::index::{ScheduleIdx, SimulationIdx, SlotIdx, TimelineIdx};
-use crate::model::{OdeProblem, ResetValue, SlotValue};
+use crate::model::have_same_order;
 use std::borrow::Cow;
+use std::collections::HashMap;
+use std::sync::Arc;
 
 /// The tangents of a step along some directions.
 pub(super) struct TangentKernel {
@@ -24,10 +27,10 @@ pub(super) struct TangentKernel {
 #[derive(Debug, Clone, Default)]
 pub(super) struct LaneSet {
     pub(super) simulations: Vec<SimulationIdx>,
-    /// Values of the simulations' slots, a lane each.
-    pub(super) slots: Vec<Vec<f64>>,
-    /// Those of the pre-equilibration, where there is one.
-    before: Vec<Option<Vec<f64>>>,
+    /// Values of the slots in each period, `[lane][period][slot]`.
+    pub(super) slots: Vec<Vec<Vec<f64>>>,
+    /// Linear values of the estimated parameters; lanes of a point share them.
+    pub(super) parameters: Vec<Arc<[f64]>>,
 }
 
 impl LaneSet {
@@ -40,11 +43,11 @@ impl LaneSet {
         &mut self,
         preparation: &LanePreparation<'_>,
         simulation: SimulationIdx,
-        parameters: &[f64],
+        parameters: &Arc<[f64]>,
     ) {
         self.simulations.push(simulation);
         self.slots.push(preparation.slots(simulation, parameters));
-        self.before.push(preparation.slots_before(simulation, parameters));
+        self.parameters.push(parameters.clone());
     }
 }
 
@@ -57,8 +60,15 @@ pub(super) struct Run {
     pub(super) result: BatchResult,
     /// At time inf, `[lane][value]`; empty where no simulation gets there.
     last: Vec<f64>,
-    /// Stages of the steady states before and after, of lanes that chose their own steps.
-    stages: [StagesByLane; 2],
+    /// What lanes that chose their own steps went through; empty where each is one stretch.
+    courses: Vec<LaneCourse>,
+}
+
+/// What a lane went through.
+struct LaneCourse {
+    /// Its pre-equilibration, which other lanes may share.
+    before: Option<Arc<Course>>,
+    measured: Course,
 }
 
 impl Run {
@@ -80,22 +90,6 @@ impl Run {
     }
 }
 
-/// The stages that each lane of a set went through; empty for one that did not settle.
-type StagesByLane = Vec<Vec<Stage>>;
-
-/// Places of the stages in [`Run::stages`].
-const BEFORE: usize = 0;
-const AFTER: usize = 1;
-
-/// Lanes of a set that settle.
-struct Members {
-    lanes: Vec<usize>,
-    simulations: Vec<SimulationIdx>,
-    slots: Vec<Vec<f64>>,
-    /// Those of the slots that lanes carry, flat.
-    carried: Vec<f64>,
-}
-
 /// How lanes choose their steps.
 #[derive(Clone, Copy)]
 enum Steps<'a> {
@@ -111,13 +105,13 @@ struct LaneTimelines<'a> {
 }
 
 /// A program with the way its lanes begin.
-struct Kind<'a> {
-    kernel: &'a dyn Kernel,
-    width: usize,
-    directions: &'a [SlotIdx],
-    moving: &'a [SlotIdx],
+pub(super) struct Kind<'a> {
+    pub(super) kernel: &'a dyn Kernel,
+    pub(super) width: usize,
+    pub(super) directions: &'a [SlotIdx],
+    pub(super) moving: &'a [SlotIdx],
     /// Initial values of lanes with these carried slots.
-    begin: &'a dyn Fn(usize, &[f64]) -> Vec<f64>,
+    pub(super) begin: &'a dyn Fn(usize, &[f64]) -> Vec<f64>,
 }
 
 impl Evaluator<'_> {
@@ -175,12 +169,23 @@ impl Evaluator<'_> {
         kind: &Kind<'_>,
         steps: Steps<'_>,
     ) -> Result<Run, EngineError> {
-        let Settings { rtol, atol, max_steps, .. } = self.settings;
-        let carried = self.carried(&lanes.slots);
-        let mut initial = (kind.begin)(lanes.len(), &carried);
-        let (reports_before, stages_before) =
-            self.equilibrate(&lanes, kind, steps, &mut initial)?;
+        if self.problem.is_plain() {
+            self.integrate_at_once(lanes, kind, steps)
+        } else {
+            self.integrate_in_phases(lanes, kind, steps)
+        }
+    }
 
+    /// Lanes that are one stretch each, from start to end.
+    fn integrate_at_once(
+        &self,
+        lanes: LaneSet,
+        kind: &Kind<'_>,
+        steps: Steps<'_>,
+    ) -> Result<Run, EngineError> {
+        let Settings { rtol, atol, max_steps, .. } = self.settings;
+        let carried = self.carried(&lanes);
+        let initial = (kind.begin)(lanes.len(), &carried);
         let timelines = self.timelines_of(&lanes, kind.moving);
         let first_steps;
         let schedule_of: Vec<ScheduleIdx>;
@@ -197,154 +202,145 @@ impl Evaluator<'_> {
                 Control::Replay { schedules: &run.result.schedules, of_lane: &schedule_of }
             }
         };
-        let result = kind.kernel.run(&Batch {
+        let mut result = kind.kernel.run(&Batch {
             initial: &initial,
             slots: &carried,
             timelines: &timelines.timelines,
             of_lane: &timelines.of_lane,
             control,
         })?;
-        let mut run = Run {
+        if let Steps::Of(run, of) = steps {
+            self.mark_reordered(&lanes, run, of, &mut result);
+        }
+        Ok(Run { lanes, initial, width: kind.width, result, last: Vec::new(), courses: Vec::new() })
+    }
+
+    /// Lanes that followed steps made for breakpoints in another order have no meaning.
+    fn mark_reordered(&self, lanes: &LaneSet, run: &Run, of: &[usize], result: &mut BatchResult) {
+        for (lane, &own) in of.iter().enumerate() {
+            let s = lanes.simulations[lane];
+            if !self.problem.simulations[s.position()].has_moving_breakpoints {
+                continue;
+            }
+            let timeline = |slots: &[f64]| self.problem.timeline_of(s, slots, &[]);
+            let theirs = timeline(&run.lanes.slots[own][0]);
+            if !have_same_order(&theirs, &timeline(&lanes.slots[lane][0])) {
+                result.reports[lane].status = LaneStatus::Reordered;
+            }
+        }
+    }
+
+    /// Lanes with steady states, several periods or events.
+    fn integrate_in_phases(
+        &self,
+        lanes: LaneSet,
+        kind: &Kind<'_>,
+        steps: Steps<'_>,
+    ) -> Result<Run, EngineError> {
+        let mut initial = Vec::new();
+        let carried = self.carried(&lanes);
+        initial.extend((kind.begin)(lanes.len(), &carried));
+        let mut travellers: Vec<Traveller<'_>> = (0..lanes.len())
+            .map(|lane| {
+                let values = initial[lane * kind.width..][..kind.width].to_vec();
+                Traveller::new(
+                    self.problem,
+                    lanes.simulations[lane],
+                    &lanes.slots[lane],
+                    &lanes.parameters[lane],
+                    kind.directions,
+                    values,
+                )
+            })
+            .collect();
+        let before = self.preequilibrate(&mut travellers, kind, steps)?;
+        let mut outputs = Outputs::new(self.problem, &lanes.simulations, kind.width);
+        let walk = Walk { evaluator: self, kind, leg: Leg::Measured };
+        let measured = match steps {
+            Steps::Own => walk.adaptively(&mut travellers, &mut outputs)?,
+            Steps::Of(run, of) => {
+                let courses: Vec<&Course> =
+                    of.iter().map(|&lane| &run.courses[lane].measured).collect();
+                walk.along(&mut travellers, &courses, &mut outputs)?;
+                Vec::new()
+            }
+        };
+        let reports = travellers.iter().map(|traveller| traveller.report).collect();
+        let courses = before.into_iter().zip(measured);
+        let courses = courses.map(|(before, measured)| LaneCourse { before, measured }).collect();
+        let Outputs { initial, values, offsets, last, .. } = outputs;
+        drop(travellers);
+        Ok(Run {
             lanes,
             initial,
             width: kind.width,
-            result,
-            last: Vec::new(),
-            stages: [stages_before, Vec::new()],
-        };
-        for (lane, before) in reports_before {
-            let report = &mut run.result.reports[lane];
-            let steps = report.steps + before.steps;
-            if before.status != LaneStatus::Ok {
-                *report = before;
-            }
-            report.steps = steps;
-        }
-        self.settle_at_the_end(&mut run, kind, steps)?;
-        Ok(run)
+            result: BatchResult { outputs: values, offsets, reports, schedules: Vec::new() },
+            last,
+            courses,
+        })
     }
 
-    /// Brings lanes with a pre-equilibration to its steady state and applies the resets; returns
-    /// their reports by lane, and the stages of all lanes.
-    fn equilibrate(
+    /// Brings lanes with a pre-equilibration to its steady state. Lanes in which the same slots
+    /// have the same values, and that follow the same course, share it; the first of them has its
+    /// steps in its report.
+    fn preequilibrate(
         &self,
-        lanes: &LaneSet,
+        travellers: &mut [Traveller<'_>],
         kind: &Kind<'_>,
         steps: Steps<'_>,
-        initial: &mut [f64],
-    ) -> Result<(Vec<(usize, LaneReport)>, StagesByLane), EngineError> {
-        let of_lane = |lane: usize| lanes.before[lane].clone();
-        let Some(members) = self.members(lanes, &of_lane) else {
-            return Ok((Vec::new(), vec![Vec::new(); lanes.len()]));
-        };
-        let start = (kind.begin)(members.lanes.len(), &members.carried);
-        let (settled, stages) =
-            self.settle(&members, lanes.len(), &start, kind, (steps, BEFORE))?;
-        for (k, &lane) in members.lanes.iter().enumerate() {
-            let target = &mut initial[lane * kind.width..][..kind.width];
-            target.copy_from_slice(&settled.values[k * kind.width..][..kind.width]);
-            reset(self.problem, lanes, lane, kind.directions, target);
-        }
-        Ok((members.lanes.into_iter().zip(settled.reports).collect(), stages))
-    }
-
-    /// Follows lanes whose last measurement is of the steady state.
-    fn settle_at_the_end(
-        &self,
-        run: &mut Run,
-        kind: &Kind<'_>,
-        steps: Steps<'_>,
-    ) -> Result<(), EngineError> {
-        let of_lane = |lane: usize| {
-            let simulation = run.lanes.simulations[lane];
-            let ends = self.problem.simulations[simulation.position()].ends_in_steady_state
-                && run.result.reports[lane].status == LaneStatus::Ok;
-            ends.then(|| run.lanes.slots[lane].clone())
-        };
-        run.last = vec![f64::NAN; run.lanes.len() * kind.width];
-        let Some(members) = self.members(&run.lanes, &of_lane) else { return Ok(()) };
-        let mut start = Vec::with_capacity(members.lanes.len() * kind.width);
-        for &lane in &members.lanes {
-            let end = run.result.offsets[lane + 1];
-            // The last output ends the timeline; without one nothing has happened yet.
-            start.extend_from_slice(if end == run.result.offsets[lane] {
-                &run.initial[lane * kind.width..][..kind.width]
-            } else {
-                &run.result.outputs[end - kind.width..end]
-            });
-        }
-        let (settled, stages) =
-            self.settle(&members, run.lanes.len(), &start, kind, (steps, AFTER))?;
-        for (k, &lane) in members.lanes.iter().enumerate() {
-            run.last[lane * kind.width..][..kind.width]
-                .copy_from_slice(&settled.values[k * kind.width..][..kind.width]);
-            let report = &mut run.result.reports[lane];
-            let steps = report.steps + settled.reports[k].steps;
-            *report = LaneReport { steps, ..settled.reports[k] };
-        }
-        run.stages[AFTER] = stages;
-        Ok(())
-    }
-
-    /// The lanes for which `slots_of` gives slots; none if there is no such lane.
-    fn members(
-        &self,
-        lanes: &LaneSet,
-        slots_of: &dyn Fn(usize) -> Option<Vec<f64>>,
-    ) -> Option<Members> {
-        let (mut numbers, mut simulations, mut slots) = (Vec::new(), Vec::new(), Vec::new());
-        for lane in 0..lanes.len() {
-            if let Some(of_lane) = slots_of(lane) {
-                numbers.push(lane);
-                simulations.push(lanes.simulations[lane]);
-                slots.push(of_lane);
+    ) -> Result<Vec<Option<Arc<Course>>>, EngineError> {
+        let mut group_of: Vec<Option<usize>> = vec![None; travellers.len()];
+        let mut groups: HashMap<(Vec<u64>, *const Course), usize> = HashMap::new();
+        let mut members: Vec<usize> = Vec::new();
+        for (lane, traveller) in travellers.iter().enumerate() {
+            if !traveller.simulation().is_preequilibrated() {
+                continue;
             }
-        }
-        let carried = self.carried(&slots);
-        (!numbers.is_empty()).then_some(Members { lanes: numbers, simulations, slots, carried })
-    }
-
-    /// Settles members of a set of `count` lanes, from `start`; returns the stages of all lanes.
-    fn settle(
-        &self,
-        members: &Members,
-        count: usize,
-        start: &[f64],
-        kind: &Kind<'_>,
-        (steps, which): (Steps<'_>, usize),
-    ) -> Result<(Settled, StagesByLane), EngineError> {
-        let Settings { rtol, atol, max_steps, .. } = self.settings;
-        let settling = Settling {
-            problem: self.problem,
-            preparation: &self.preparation,
-            kernel: kind.kernel,
-            width: kind.width,
-            simulations: &members.simulations,
-            slots: &members.slots,
-            carried: &members.carried,
-        };
-        let mut stages = vec![Vec::new(); count];
-        let settled = match steps {
-            Steps::Own => {
-                let (settled, own) = settling.adaptively(start, 0.0, (rtol, atol, max_steps))?;
-                for (&lane, own) in members.lanes.iter().zip(own) {
-                    stages[lane] = own;
+            let slots = traveller.slots();
+            let bits = self.problem.reaching_slots().iter().map(|s| slots[s.position()].to_bits());
+            let course = match steps {
+                Steps::Own => std::ptr::null(),
+                Steps::Of(run, of) => {
+                    run.courses[of[lane]].before.as_ref().map_or(std::ptr::null(), Arc::as_ptr)
                 }
-                settled
+            };
+            let group = *groups.entry((bits.collect(), course)).or_insert_with(|| {
+                members.push(lane);
+                members.len() - 1
+            });
+            group_of[lane] = Some(group);
+        }
+        let mut settled: Vec<Traveller<'_>> =
+            members.iter().map(|&lane| travellers[lane].clone()).collect();
+        let walk = Walk { evaluator: self, kind, leg: Leg::Before };
+        let mut courses: Vec<Arc<Course>> = Vec::new();
+        match steps {
+            Steps::Own => {
+                let own = walk.adaptively(&mut settled, &mut Outputs::none())?;
+                courses.extend(own.into_iter().map(Arc::new));
             }
             Steps::Of(run, of) => {
-                let of: Vec<&[Stage]> =
-                    members.lanes.iter().map(|&l| run.stages[which][of[l]].as_slice()).collect();
-                settling.by_replay(start, &of, kind.moving.len())?
+                let none = Arc::new(Course::default());
+                let theirs = |&lane: &usize| run.courses[of[lane]].before.clone();
+                courses.extend(members.iter().map(|m| theirs(m).unwrap_or_else(|| none.clone())));
+                let borrowed: Vec<&Course> = courses.iter().map(Arc::as_ref).collect();
+                walk.along(&mut settled, &borrowed, &mut Outputs::none())?;
             }
-        };
-        Ok((settled, stages))
+        }
+        for (lane, traveller) in travellers.iter_mut().enumerate() {
+            let Some(group) = group_of[lane] else { continue };
+            traveller.follow(&settled[group]);
+            if members[group] != lane {
+                traveller.report.steps = 0;
+            }
+        }
+        Ok(group_of.iter().map(|group| group.map(|g| courses[g].clone())).collect())
     }
 
-    fn carried(&self, slots: &[Vec<f64>]) -> Vec<f64> {
-        let mut carried = Vec::with_capacity(slots.len() * self.problem.rhs.slots.len());
-        for lane in slots {
-            self.preparation.push_dynamic_slots(lane, &mut carried);
+    fn carried(&self, lanes: &LaneSet) -> Vec<f64> {
+        let mut carried = Vec::with_capacity(lanes.len() * self.problem.rhs.slots.len());
+        for lane in &lanes.slots {
+            self.preparation.push_dynamic_slots(&lane[0], &mut carried);
         }
         carried
     }
@@ -356,42 +352,12 @@ impl Evaluator<'_> {
             let of_lane = lanes.simulations.iter().map(|s| TimelineIdx(s.0)).collect();
             return LaneTimelines { timelines: Cow::Borrowed(&self.timelines), of_lane };
         }
-        let own =
-            |(&s, slots): (&SimulationIdx, &Vec<f64>)| self.problem.timeline_of(s, slots, moving);
+        let own = |(&s, slots): (&SimulationIdx, &Vec<Vec<f64>>)| {
+            self.problem.timeline_of(s, &slots[0], moving)
+        };
         let timelines: Vec<Timeline> =
             lanes.simulations.iter().zip(&lanes.slots).map(own).collect();
         let of_lane = (0..timelines.len()).map(TimelineIdx::from_position).collect();
         LaneTimelines { timelines: Cow::Owned(timelines), of_lane }
-    }
-}
-
-/// What happens between a pre-equilibration and its simulation, to a lane's states and tangents
-/// `[direction][state]`: directions whose slot was a number until now had no influence yet, and
-/// states that the simulation's condition names take its values.
-fn reset(
-    problem: &OdeProblem,
-    lanes: &LaneSet,
-    lane: usize,
-    directions: &[SlotIdx],
-    values: &mut [f64],
-) {
-    let simulation = &problem.simulations[lanes.simulations[lane].position()];
-    let Some(before) = &simulation.preequilibration else { return };
-    let n = problem.state_ids.len();
-    let (states, tangents) = values.split_at_mut(n);
-    for (direction, tangent) in directions.iter().zip(tangents.chunks_mut(n)) {
-        if matches!(before.slot_values[direction.position()], SlotValue::Number(_)) {
-            tangent.fill(0.0);
-        }
-        for (state, value) in &before.resets {
-            let moves = *value == ResetValue::Slot(*direction);
-            tangent[state.position()] = f64::from(u8::from(moves));
-        }
-    }
-    for (state, value) in &before.resets {
-        states[state.position()] = match *value {
-            ResetValue::Number(number) => number,
-            ResetValue::Slot(slot) => lanes.slots[lane][slot.position()],
-        };
     }
 }

@@ -47,15 +47,12 @@ impl<'p> LanePreparation<'p> {
         }
     }
 
-    /// Values of the simulation's slots where the estimated parameters have these linear values.
-    pub fn slots(&self, simulation: SimulationIdx, parameters: &[f64]) -> Vec<f64> {
-        values_of(&self.problem.simulations[simulation.position()].slot_values, parameters)
-    }
-
-    /// Values of the slots in the simulation's pre-equilibration, if it has one.
-    pub fn slots_before(&self, simulation: SimulationIdx, parameters: &[f64]) -> Option<Vec<f64>> {
-        let before = self.problem.simulations[simulation.position()].preequilibration.as_ref()?;
-        Some(values_of(&before.slot_values, parameters))
+    /// Values of the simulation's slots in each period, where the estimated parameters have these
+    /// linear values.
+    pub fn slots(&self, simulation: SimulationIdx, parameters: &[f64]) -> Vec<Vec<f64>> {
+        let periods = &self.problem.simulations[simulation.position()].periods;
+        let value = |value: &SlotValue| self.problem.slot_value(*value, parameters);
+        periods.iter().map(|period| period.slot_values.iter().map(value).collect()).collect()
     }
 
     /// Those of the slots that lanes carry, appended to `target`.
@@ -129,11 +126,7 @@ impl<'p> LanePreparation<'p> {
         rtol: f64,
         atol: f64,
     ) -> Vec<f64> {
-        let rates =
-            self.rates(timelines, states, slots, |timeline| match timeline.segments.last() {
-                Some(segment) => (segment.t_end, Some(segment.switches.as_slice())),
-                None => (timeline.t_start, None),
-            });
+        let rates = self.rates_at_end(timelines, states, slots);
         let n = self.problem.state_ids.len();
         (0..timelines.len())
             .map(|lane| {
@@ -141,6 +134,14 @@ impl<'p> LanePreparation<'p> {
                 weighted_norm(&rates[range.clone()], &states[range], rtol, atol)
             })
             .collect()
+    }
+
+    /// Rates of change, `[lane][state]`, at the ends of the timelines.
+    pub fn rates_at_end(&self, timelines: &[&Timeline], states: &[f64], slots: &[f64]) -> Vec<f64> {
+        self.rates(timelines, states, slots, |timeline| match timeline.segments.last() {
+            Some(segment) => (segment.t_end, Some(segment.switches.as_slice())),
+            None => (timeline.t_start, None),
+        })
     }
 
     /// Rates of change, `[lane][state]`, at the time and with the switches that `at` picks.
@@ -172,16 +173,6 @@ impl<'p> LanePreparation<'p> {
 fn weighted_norm(values: &[f64], states: &[f64], rtol: f64, atol: f64) -> f64 {
     let squares = values.iter().zip(states).map(|(v, x)| (v / (atol + rtol * x.abs())).powi(2));
     (squares.sum::<f64>() / values.len().max(1) as f64).sqrt()
-}
-
-fn values_of(table: &[SlotValue], parameters: &[f64]) -> Vec<f64> {
-    table
-        .iter()
-        .map(|value| match *value {
-            SlotValue::Number(number) => number,
-            SlotValue::Estimated(parameter) => parameters[parameter.position()],
-        })
-        .collect()
 }
 
 fn slot_inputs(problem: &OdeProblem) -> Vec<Input> {

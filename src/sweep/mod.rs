@@ -5,11 +5,16 @@
 //! parameter cannot change is taken from the point itself: the trajectory of a simulation that it
 //! does not reach, the rows that do not depend on it.
 
+mod course;
 mod evaluator;
 mod integrate;
 mod lanes;
+mod locate;
+mod outputs;
 mod score;
-mod settle;
+mod steady;
+mod traveller;
+mod walk;
 
 pub use evaluator::{EvaluatedChunk, Evaluator, Refine, Settings, StepMode, no_refinement};
 pub use lanes::{InitialTangents, LanePreparation};

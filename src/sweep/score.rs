@@ -15,8 +15,6 @@ use std::fmt;
 pub enum Failure {
     /// A simulation did not reach its end.
     Lane { simulation: SimulationIdx, report: LaneReport },
-    /// A switch time passed another breakpoint, so that the point's steps cannot be replayed.
-    Reordered { simulation: SimulationIdx },
     /// The simulations ended but a row's likelihood is infinite or undefined.
     NotFinite { row: RowIdx },
     /// A parameter is where its prior has no density.
@@ -29,7 +27,6 @@ impl fmt::Display for Failure {
             Self::Lane { report, .. } => {
                 write!(f, "{} at t = {} after {} steps", report.status, report.t, report.steps)
             }
-            Self::Reordered { .. } => f.write_str("a switch time passed another breakpoint"),
             Self::NotFinite { row } => {
                 write!(f, "likelihood not finite in measurement {}", row.position() + 1)
             }
@@ -91,8 +88,6 @@ pub(super) struct Scorer<'a> {
     pub(super) probes: &'a Run,
     /// For each move, its lane by simulation.
     pub(super) probe_lanes: &'a [Vec<Option<usize>>],
-    /// Whether a probe's lane cannot replay its point's steps.
-    pub(super) reordered: &'a [bool],
     pub(super) moves: &'a [Move],
     pub(super) tangent_runs: &'a [Run],
     pub(super) is_ok: &'a [bool],
@@ -102,11 +97,11 @@ pub(super) struct Scorer<'a> {
     pub(super) eps: &'a [f64],
 }
 
-/// A lane that stands for a simulation, and the slots that its observables see.
+/// A lane that stands for a simulation, and the slots that its observables see, by period.
 struct Trajectory<'a> {
     run: &'a Run,
     lane: usize,
-    slots: &'a [f64],
+    slots: &'a [Vec<f64>],
 }
 
 /// Rows that a parameter can change.
@@ -275,6 +270,7 @@ impl Scorer<'_> {
                     let starts =
                         self.problem.simulations[row.simulation.position()].starts_with_output;
                     let states = run.values(lane, row.output, starts);
+                    let slots = &slots[row.period.position()];
                     items.push(Item { row: index, states, slots, parameters });
                     places.push(place);
                 }
@@ -346,11 +342,6 @@ impl Scorer<'_> {
         let lanes = &self.probe_lanes[number];
         for (s, lane) in lanes.iter().enumerate() {
             if let Some(lane) = lane
-                && self.reordered[*lane]
-            {
-                return Err(Failure::Reordered { simulation: SimulationIdx::from_position(s) });
-            }
-            if let Some(lane) = lane
                 && self.probes.result.reports[*lane].status != LaneStatus::Ok
             {
                 return Err(Failure::Lane {
@@ -384,23 +375,24 @@ impl Scorer<'_> {
         point: usize,
         parameter: ParameterIdx,
         parameters: &[f64],
-    ) -> Vec<Option<Vec<f64>>> {
+    ) -> Vec<Option<Vec<Vec<f64>>>> {
         let count = self.problem.simulations.len();
-        let moved = crate::model::SlotValue::Estimated(parameter);
         self.problem
             .simulations
             .iter()
             .enumerate()
             .map(|(s, simulation)| {
-                simulation.slot_values.contains(&moved).then(|| {
-                    let mut slots = self.base.lanes.slots[point * count + s].clone();
-                    for (slot, value) in slots.iter_mut().zip(&simulation.slot_values) {
-                        if *value == moved {
-                            *slot = parameters[parameter.position()];
+                let mut slots: Option<Vec<Vec<f64>>> = None;
+                for (k, period) in simulation.periods.iter().enumerate() {
+                    for (place, &value) in period.slot_values.iter().enumerate() {
+                        if self.problem.depends_on(value, parameter) {
+                            let base = &self.base.lanes.slots[point * count + s];
+                            slots.get_or_insert_with(|| base.clone())[k][place] =
+                                self.problem.slot_value(value, parameters);
                         }
                     }
-                    slots
-                })
+                }
+                slots
             })
             .collect()
     }

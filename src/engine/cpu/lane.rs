@@ -106,9 +106,12 @@ impl<'a> Lane<'a> {
     pub fn time_tangents(&self) -> impl Iterator<Item = (f64, f64)> + '_ {
         let segments = &self.timeline.segments;
         let end: &[f64] = segments.get(self.segment).map_or(&[], |s| &s.t_end_tangents);
-        let start = self.segment.checked_sub(1).map(|before| &segments[before].t_end_tangents);
+        let start: &[f64] = match self.segment.checked_sub(1) {
+            Some(before) => &segments[before].t_end_tangents,
+            None => &self.timeline.t_start_tangents,
+        };
         end.iter().enumerate().map(move |(k, &t_end)| {
-            let t_start = start.map_or(0.0, |tangents| tangents[k]);
+            let t_start = start.get(k).copied().unwrap_or(0.0);
             let length = t_end - t_start;
             (self.done.mul_add(length, t_start), self.fraction * length)
         })

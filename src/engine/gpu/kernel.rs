@@ -145,7 +145,9 @@ impl GpuKernel {
         for timeline in batch.timelines {
             starts.push(tables.len() as u32);
             tables.extend([timeline.t_start, 0.0]);
-            tables.extend(std::iter::repeat_n(0.0, self.switch_count + self.moving_count));
+            tables.extend(std::iter::repeat_n(0.0, self.switch_count));
+            let start = &timeline.t_start_tangents;
+            tables.extend((0..self.moving_count).map(|k| start.get(k).copied().unwrap_or(0.0)));
             for segment in &timeline.segments {
                 tables.extend([segment.t_end, f64::from(u8::from(segment.is_output))]);
                 tables.extend_from_slice(&segment.switches);

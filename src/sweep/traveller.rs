@@ -1,0 +1,435 @@
+//! A lane on its way from happening to happening, and what those do to it.
+
+use super::course::{Happening, Stop};
+use super::steady::Settling;
+use crate::engine::{LaneReport, LaneStatus};
+use crate::index::{EventIdx, PeriodIdx, RelationIdx, SimulationIdx, SlotIdx};
+use crate::model::events::{Change, Formula, Instant, Motion};
+use crate::model::{Assignment, OdeProblem, Simulation, SlotValue};
+
+/// Happenings at one instant after which a model is taken to trigger itself for ever.
+const MOST_HAPPENINGS: usize = 10_000;
+
+/// An event that waits to be executed.
+#[derive(Debug, Clone)]
+struct Pending {
+    number: u32,
+    event: EventIdx,
+    t: f64,
+    t_tangents: Vec<f64>,
+    /// What it assigns, where that was evaluated when it was triggered.
+    values: Option<Vec<Evaluated>>,
+}
+
+/// A value with its derivatives by direction.
+#[derive(Debug, Clone)]
+struct Evaluated {
+    value: f64,
+    tangents: Vec<f64>,
+}
+
+/// A lane between two stretches of integration.
+#[derive(Debug, Clone)]
+pub(super) struct Traveller<'a> {
+    pub(super) problem: &'a OdeProblem,
+    pub(super) simulation: SimulationIdx,
+    /// Values of the slots, `[period][slot]`.
+    pub(super) slots: &'a [Vec<f64>],
+    /// Linear values of the estimated parameters.
+    pub(super) parameters: &'a [f64],
+    /// Slots that the tangents move.
+    pub(super) directions: &'a [SlotIdx],
+    /// States, then their total derivatives `[direction][state]`.
+    pub(super) values: Vec<f64>,
+    pub(super) t: f64,
+    /// By direction.
+    pub(super) t_tangents: Vec<f64>,
+    pub(super) period: PeriodIdx,
+    /// Where it goes on until nothing changes any more.
+    pub(super) settling: Option<Settling>,
+    /// Truth of each relation, as last seen.
+    pub(super) relations: Vec<bool>,
+    triggers: Vec<bool>,
+    pending: Vec<Pending>,
+    next_number: u32,
+    pub(super) report: LaneReport,
+    pub(super) has_ended: bool,
+}
+
+impl<'a> Traveller<'a> {
+    /// A lane at its start.
+    pub(super) fn new(
+        problem: &'a OdeProblem,
+        simulation: SimulationIdx,
+        slots: &'a [Vec<f64>],
+        parameters: &'a [f64],
+        directions: &'a [SlotIdx],
+        values: Vec<f64>,
+    ) -> Self {
+        let events = &problem.events;
+        let first = &problem.simulations[simulation.position()].periods[0];
+        let t = if first.start.is_finite() { first.start } else { 0.0 };
+        let triggers = (0..events.count())
+            .map(|e| events.event(EventIdx::from_position(e)).initial_value)
+            .collect();
+        Self {
+            problem,
+            simulation,
+            slots,
+            parameters,
+            directions,
+            values,
+            t,
+            t_tangents: vec![0.0; directions.len()],
+            period: PeriodIdx(0),
+            settling: None,
+            relations: vec![false; events.relations().len()],
+            triggers,
+            pending: Vec::new(),
+            next_number: 0,
+            report: LaneReport { status: LaneStatus::Ok, steps: 0, t },
+            has_ended: false,
+        }
+    }
+
+    /// Takes over what another lane of the same model has become.
+    pub(super) fn follow(&mut self, other: &Self) {
+        let (simulation, slots, parameters) = (self.simulation, self.slots, self.parameters);
+        *self = Self { simulation, slots, parameters, ..other.clone() };
+        self.has_ended = self.report.status != LaneStatus::Ok;
+    }
+
+    pub(super) fn simulation(&self) -> &'a Simulation {
+        &self.problem.simulations[self.simulation.position()]
+    }
+
+    /// Slots of the present period.
+    pub(super) fn slots(&self) -> &'a [f64] {
+        &self.slots[self.period.position()]
+    }
+
+    pub(super) fn states(&self) -> &[f64] {
+        &self.values[..self.problem.state_ids.len()]
+    }
+
+    fn instant(&self) -> Instant<'_> {
+        Instant { t: self.t, states: self.states(), slots: self.slots() }
+    }
+
+    /// Ends the lane with a status.
+    pub(super) fn end(&mut self, status: LaneStatus) {
+        self.report.status = status;
+        self.report.t = self.t;
+        self.has_ended = true;
+    }
+
+    /// When the next period starts, if there is one.
+    pub(super) fn next_period(&self) -> Option<f64> {
+        self.simulation().periods.get(self.period.position() + 1).map(|period| period.start)
+    }
+
+    /// Whether an event waits.
+    pub(super) fn is_waiting(&self) -> bool {
+        !self.pending.is_empty()
+    }
+
+    /// The first thing after now and up to `end` that slots or waiting events announce.
+    pub(super) fn next_stop(&self, end: f64) -> (Stop, f64) {
+        let mut first = (Stop::At(end), end);
+        let events = &self.problem.events;
+        for r in 0..events.relations().len() {
+            let relation = RelationIdx::from_position(r);
+            let t = events.change_time(relation, self.slots());
+            if t > self.t && t < first.1 {
+                first = (Stop::Relation(relation), t);
+            }
+        }
+        for pending in &self.pending {
+            if pending.t < first.1 {
+                first = (Stop::Pending(pending.number), pending.t.max(self.t));
+            }
+        }
+        first
+    }
+
+    /// The time of a stop in this lane with its derivatives by direction; none for a root, and
+    /// where there is no such event.
+    pub(super) fn stop_time(&self, stop: Stop) -> Option<(f64, Vec<f64>)> {
+        let still = || vec![0.0; self.directions.len()];
+        match stop {
+            Stop::At(t) => Some((t, still())),
+            Stop::Relation(relation) => {
+                let Change::At(time) = &self.problem.events.relations()[relation.position()].change
+                else {
+                    return None;
+                };
+                let evaluated = self.evaluate(time);
+                Some((evaluated.value, evaluated.tangents))
+            }
+            Stop::Pending(number) => {
+                let pending = self.pending.iter().find(|p| p.number == number)?;
+                Some((pending.t, pending.t_tangents.clone()))
+            }
+            Stop::Root(_) => None,
+        }
+    }
+
+    fn evaluate(&self, formula: &Formula) -> Evaluated {
+        let (events, at) = (&self.problem.events, self.instant());
+        let motion = Motion {
+            directions: self.directions,
+            states: &self.values[at.states.len()..],
+            t: &self.t_tangents,
+        };
+        Evaluated {
+            value: events.value(formula, &at),
+            tangents: events.derivatives(formula, &at, &motion),
+        }
+    }
+
+    /// Evaluates assignments on what is now.
+    fn evaluate_all(&self, assignments: &[Assignment]) -> Vec<Evaluated> {
+        assignments.iter().map(|a| self.evaluate(&a.value)).collect()
+    }
+
+    fn assign(&mut self, assignments: &[Assignment], values: &[Evaluated]) {
+        let n = self.problem.state_ids.len();
+        for (assignment, evaluated) in assignments.iter().zip(values) {
+            let state = assignment.state.position();
+            self.values[state] = evaluated.value;
+            for (k, tangent) in evaluated.tangents.iter().enumerate() {
+                self.values[n * (1 + k) + state] = *tangent;
+            }
+        }
+    }
+
+    /// Does to the lane what happens.
+    pub(super) fn apply(&mut self, happening: Happening) {
+        let problem = self.problem;
+        match happening {
+            Happening::NextPeriod => self.enter_next_period(),
+            Happening::Fire(index) => {
+                let event = problem.events.event(index);
+                let delay = event.delay.as_ref().map(|delay| self.evaluate(delay));
+                let values = event
+                    .use_values_from_trigger_time
+                    .then(|| self.evaluate_all(&event.assignments));
+                let mut t_tangents = self.t_tangents.clone();
+                let mut t = self.t;
+                if let Some(delay) = delay {
+                    t += delay.value.max(0.0);
+                    t_tangents.iter_mut().zip(&delay.tangents).for_each(|(t, d)| *t += d);
+                }
+                self.pending.push(Pending {
+                    number: self.next_number,
+                    event: index,
+                    t,
+                    t_tangents,
+                    values,
+                });
+                self.next_number += 1;
+            }
+            Happening::Execute(number) => {
+                let Some(place) = self.pending.iter().position(|p| p.number == number) else {
+                    return;
+                };
+                let pending = self.pending.remove(place);
+                let event = problem.events.event(pending.event);
+                let values =
+                    pending.values.unwrap_or_else(|| self.evaluate_all(&event.assignments));
+                self.assign(&event.assignments, &values);
+            }
+            Happening::Cancel(number) => self.pending.retain(|p| p.number != number),
+        }
+    }
+
+    /// Starts the next period: what states become is evaluated on what held before; then slots
+    /// change, and a direction whose slot stands for another parameter now leaves its influence
+    /// to that parameter's heir.
+    fn enter_next_period(&mut self) {
+        let simulation = self.simulation();
+        let before = &simulation.periods[self.period.position()];
+        let Some(after) = simulation.periods.get(self.period.position() + 1) else { return };
+        // What is assigned knows the new time; parameters do not move that.
+        self.t = after.start;
+        self.t_tangents.fill(0.0);
+        let values = self.evaluate_all(&after.assignments);
+        self.assign(&after.assignments, &values);
+        let n = self.problem.state_ids.len();
+        for (d, slot) in self.directions.iter().enumerate() {
+            let [old, new] = [before, after].map(|p| p.slot_values[slot.position()]);
+            if old == new {
+                continue;
+            }
+            let own: Vec<f64> = self.values[n * (1 + d)..][..n].to_vec();
+            self.values[n * (1 + d)..][..n].fill(0.0);
+            if matches!(old, SlotValue::Number(_)) {
+                continue;
+            }
+            for (parameter, weight) in self.problem.slot_derivatives(old, self.parameters) {
+                let heir = self.problem.heir(parameter);
+                let place = self.directions.iter().position(|slot| Some(*slot) == heir);
+                if let Some(h) = place {
+                    let target = &mut self.values[n * (1 + h)..][..n];
+                    target.iter_mut().zip(&own).for_each(|(t, x)| *t += weight * x);
+                }
+            }
+        }
+        self.period = PeriodIdx::from_position(self.period.position() + 1);
+    }
+
+    /// Decides what happens now, and does it. `met` is a relation whose sides have just met: it
+    /// has changed, whatever rounding says.
+    pub(super) fn happen(
+        &mut self,
+        mut met: Option<RelationIdx>,
+    ) -> Result<Vec<Happening>, LaneStatus> {
+        let mut list = Vec::new();
+        if self.problem.events.are_absent() {
+            return Ok(list);
+        }
+        // Relations on time first as they are now, then as they are from now on.
+        for is_after in [false, true] {
+            loop {
+                self.relations = self.truths(is_after, met);
+                self.follow_triggers(&mut list);
+                let Some(number) = self.due() else { break };
+                list.push(Happening::Execute(number));
+                self.apply(Happening::Execute(number));
+                // States have changed: rounding no longer matters.
+                met = None;
+                if list.len() > MOST_HAPPENINGS {
+                    return Err(LaneStatus::EndlessEvents);
+                }
+            }
+        }
+        Ok(list)
+    }
+
+    /// Truth of the relations now.
+    fn truths(&self, is_after: bool, met: Option<RelationIdx>) -> Vec<bool> {
+        let events = &self.problem.events;
+        let at = self.instant();
+        (0..events.relations().len())
+            .map(|r| {
+                let relation = RelationIdx::from_position(r);
+                if met == Some(relation) {
+                    return self.relations[r];
+                }
+                let change = events.change_time(relation, self.slots());
+                if is_after && change == self.t {
+                    // Linear in time: from its change on it stays what it becomes.
+                    let later = self.t + 1.0 + self.t.abs();
+                    return events.holds(relation, &Instant { t: later, ..at });
+                }
+                events.holds(relation, &at)
+            })
+            .collect()
+    }
+
+    /// The first relation that only the trajectory tells and that is not what it was, at a point
+    /// of a stretch.
+    pub(super) fn changed_root(&self, t: f64, states: &[f64]) -> Option<RelationIdx> {
+        let events = &self.problem.events;
+        let at = Instant { t, states, slots: self.slots() };
+        (0..events.relations().len()).map(RelationIdx::from_position).find(|&relation| {
+            matches!(events.relations()[relation.position()].change, Change::Root(_))
+                && events.holds(relation, &at) != self.relations[relation.position()]
+        })
+    }
+
+    /// Fires events whose triggers have become true, and takes back those whose triggers have
+    /// become false and must not have.
+    fn follow_triggers(&mut self, list: &mut Vec<Happening>) {
+        let events = &self.problem.events;
+        for e in 0..events.count() {
+            let index = EventIdx::from_position(e);
+            let is_triggered = events.is_triggered(index, &self.relations);
+            let was_triggered = std::mem::replace(&mut self.triggers[e], is_triggered);
+            if is_triggered && !was_triggered {
+                list.push(Happening::Fire(index));
+                self.apply(Happening::Fire(index));
+            }
+            if was_triggered && !is_triggered && !events.event(index).persistent {
+                let waiting = self.pending.iter().filter(|p| p.event == index);
+                let taken_back: Vec<Happening> =
+                    waiting.map(|p| Happening::Cancel(p.number)).collect();
+                for &happening in &taken_back {
+                    self.apply(happening);
+                }
+                list.extend(taken_back);
+            }
+        }
+    }
+
+    /// The waiting event that is next to be executed now: the one of the highest priority, of
+    /// those the one that fired first.
+    fn due(&self) -> Option<u32> {
+        let at = self.instant();
+        let mut best: Option<(f64, u32)> = None;
+        for pending in self.pending.iter().filter(|p| p.t <= self.t) {
+            let priority = self.problem.events.priority(pending.event, &at);
+            if best.is_none_or(|(highest, _)| priority > highest) {
+                best = Some((priority, pending.number));
+            }
+        }
+        best.map(|(_, number)| number)
+    }
+
+    /// The difference of a relation's sides at a point of a stretch.
+    pub(super) fn difference(&self, relation: RelationIdx, t: f64, states: &[f64]) -> f64 {
+        self.root(relation, t, states, &[]).0
+    }
+
+    /// That difference, and how fast it changes where the states have these rates.
+    pub(super) fn root(
+        &self,
+        relation: RelationIdx,
+        t: f64,
+        states: &[f64],
+        rates: &[f64],
+    ) -> (f64, f64) {
+        let events = &self.problem.events;
+        let Change::Root(difference) = &events.relations()[relation.position()].change else {
+            return (f64::NAN, f64::NAN);
+        };
+        let at = Instant { t, states, slots: self.slots() };
+        let rate = if rates.is_empty() { f64::NAN } else { events.rate(difference, &at, rates) };
+        (events.value(difference, &at), rate)
+    }
+
+    /// Derivatives of that difference along the directions, at a time that stands still.
+    pub(super) fn root_tangents(
+        &self,
+        relation: RelationIdx,
+        t: f64,
+        states: &[f64],
+        tangents: &[f64],
+    ) -> Vec<f64> {
+        let events = &self.problem.events;
+        let Change::Root(difference) = &events.relations()[relation.position()].change else {
+            return vec![f64::NAN; self.directions.len()];
+        };
+        let still = vec![0.0; self.directions.len()];
+        let motion = Motion { directions: self.directions, states: tangents, t: &still };
+        events.derivatives(difference, &Instant { t, states, slots: self.slots() }, &motion)
+    }
+
+    /// Sets the truth of a relation whose sides have met.
+    pub(super) fn toggle(&mut self, relation: RelationIdx) {
+        let truth = &mut self.relations[relation.position()];
+        *truth = !*truth;
+    }
+
+    /// Whether the lane has any change of slots or events ahead, up to a time.
+    pub(super) fn is_announced(&self, until: f64) -> bool {
+        let slots = self.slots();
+        let is_ahead = |t: f64| t > self.t && t <= until;
+        let events = &self.problem.events;
+        let of_events = (0..events.relations().len())
+            .map(|r| events.change_time(RelationIdx::from_position(r), slots));
+        self.is_waiting()
+            || self.problem.breakpoints.change_times(slots).into_iter().any(is_ahead)
+            || of_events.into_iter().any(is_ahead)
+    }
+}
