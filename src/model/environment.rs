@@ -348,7 +348,7 @@ impl<'a> Environment<'a> {
         }
         let node = if let Some(&expr) = self.rate_rules.get(id) {
             self.lower_here(graph, expr, false)?
-        } else if self.states.contains_key(id) {
+        } else if self.states.contains_key(id) && self.is_changed_by_reactions(id) {
             self.reaction_balance(graph, id)?
         } else if self.is_assigned(id) {
             return Err(ModelError::Unsupported {
@@ -360,6 +360,17 @@ impl<'a> Environment<'a> {
         };
         self.rates.insert(id.to_owned(), node);
         Ok(node)
+    }
+
+    /// Whether reactions change the species.
+    fn is_changed_by_reactions(&self, id: &str) -> bool {
+        match self.model.symbols.get(id) {
+            Some(Symbol::Species(i)) => {
+                let species = &self.model.species[*i];
+                !species.boundary_condition && !species.constant
+            }
+            _ => false,
+        }
     }
 
     /// What all reactions together do to a species, in the units of its id (SBML L3V2 section
