@@ -64,9 +64,6 @@ pub fn build(problem: Problem) -> Result<OdeProblem, ModelError> {
     builder.bind_conditions(part, &tables, &overrides, &is_state, &mut bindings)?;
 
     let mut environment = Environment::new(&model, file, bindings, &moved)?;
-    if environment.state_ids().is_empty() {
-        return Err(ModelError::NoStates { file: part.model_location.clone() });
-    }
     refuse_bad_targets(part, &tables, &environment)?;
     let graph = &mut builder.graph;
     let derivatives = environment.derivatives(graph)?;

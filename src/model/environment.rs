@@ -22,6 +22,10 @@ pub(super) enum Binding {
     Where { flag: NodeId, value: NodeId },
 }
 
+/// Stands in for the states of a model that has none, so that there is something to carry through
+/// time: a constant 0 under a name that no id can have.
+const STANDING: &str = "(no state)";
+
 /// Names of one model with the problem's bindings.
 pub(super) struct Environment<'a> {
     model: &'a sbml::Model,
@@ -151,6 +155,9 @@ impl<'a> Environment<'a> {
         }
         let parameters = self.model.parameters.iter().map(|p| p.id.as_str());
         ids.extend(parameters.filter(|id| self.rate_rules.contains_key(id) || is_assigned(id)));
+        if ids.is_empty() {
+            ids.push(STANDING);
+        }
         self.state_ids = ids.iter().map(|id| (*id).to_owned()).collect();
         self.states = self
             .state_ids
@@ -247,6 +254,7 @@ impl<'a> Environment<'a> {
             return self.number(graph, id, value, None);
         }
         match self.model.symbols.get(id).copied() {
+            None if id == STANDING => Ok(graph.constant(0.0)),
             Some(Symbol::Compartment(i)) => {
                 let compartment = &self.model.compartments[i];
                 self.number(graph, id, compartment.size, Some(compartment.place.line))

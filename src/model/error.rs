@@ -33,8 +33,6 @@ pub enum ModelError {
         "{place}: time {time} lies before the start of {experiment:?} at {start}; accepted are times from there on"
     )]
     BeforeStart { place: String, time: f64, experiment: String, start: f64 },
-    #[error("{}: the model has no differential state: nothing to integrate", .file.display())]
-    NoStates { file: PathBuf },
     #[error("{}: no parameter is estimated: there is no gradient to check", .file.display())]
     NothingEstimated { file: PathBuf },
 }

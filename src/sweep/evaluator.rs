@@ -40,6 +40,8 @@ pub struct Evaluator<'p> {
     pub(super) timelines: Vec<Timeline>,
     pub(super) adaptive: Box<dyn Kernel>,
     pub(super) replay: Box<dyn Kernel>,
+    wants_gradient: bool,
+    /// None where no estimated parameter reaches a trajectory.
     tangents: Vec<TangentKernel>,
     preferred_lanes: usize,
     /// Operations of the replayed step, of all its tangent programs together.
@@ -135,6 +137,7 @@ impl<'p> Evaluator<'p> {
             adaptive: engine.prepare(&generator.adaptive())?,
             replay: engine.prepare(&replay)?,
             preparation,
+            wants_gradient: gradient_engine.is_some(),
             tangents,
             preferred_lanes: engine.preferred_lanes(),
             step_ops,
@@ -209,6 +212,7 @@ impl<'p> Evaluator<'p> {
             probe_lanes: &probed.lanes_of,
             moves: &moves,
             tangent_runs: &tangents,
+            wants_gradient: self.wants_gradient,
             is_ok: &is_ok,
             points,
             linear: &linear,

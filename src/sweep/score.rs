@@ -90,6 +90,7 @@ pub(super) struct Scorer<'a> {
     pub(super) probe_lanes: &'a [Vec<Option<usize>>],
     pub(super) moves: &'a [Move],
     pub(super) tangent_runs: &'a [Run],
+    pub(super) wants_gradient: bool,
     pub(super) is_ok: &'a [bool],
     pub(super) points: &'a [Vec<f64>],
     pub(super) linear: &'a [Vec<f64>],
@@ -290,7 +291,7 @@ impl Scorer<'_> {
     }
 
     fn gradient(&self, point: usize) -> Option<Vec<f64>> {
-        if self.tangent_runs.is_empty() {
+        if !self.wants_gradient {
             return None;
         }
         let count = self.problem.simulations.len();

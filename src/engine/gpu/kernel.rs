@@ -37,6 +37,7 @@ const LARGEST_BUFFER: u64 = 256 << 20;
 pub(super) struct GpuKernel {
     shared: Arc<Shared>,
     pipeline: wgpu::ComputePipeline,
+    layout: wgpu::BindGroupLayout,
     width: usize,
     slot_count: usize,
     switch_count: usize,
@@ -62,9 +63,15 @@ impl GpuKernel {
         // SAFETY: without forced loop bounding every loop of the shader must end. The kernel's
         // loop counts to `run.attempts`; the library's loops have constant bounds.
         let module = unsafe { device.create_shader_module_trusted(descriptor, checks) };
+        let layout = bind_group_layout(device, step.adaptive);
+        let pipeline_layout = device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
+            label: Some("integrate"),
+            bind_group_layouts: &[Some(&layout)],
+            ..Default::default()
+        });
         let pipeline = device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
             label: Some("integrate"),
-            layout: None,
+            layout: Some(&pipeline_layout),
             module: &module,
             entry_point: Some("main"),
             compilation_options: Default::default(),
@@ -78,6 +85,7 @@ impl GpuKernel {
         Ok(Self {
             shared,
             pipeline,
+            layout,
             width: step.width,
             slot_count: step.slot_count,
             switch_count: step.switch_count,
@@ -237,7 +245,7 @@ impl GpuKernel {
             .collect();
         let bindings = shared.device.create_bind_group(&wgpu::BindGroupDescriptor {
             label: Some("integrate"),
-            layout: &self.pipeline.get_bind_group_layout(0),
+            layout: &self.layout,
             entries: &entries,
         });
 
@@ -318,6 +326,36 @@ impl GpuKernel {
         }
         self.shared.queue.submit([encoder.finish()]);
     }
+}
+
+/// The bindings of `shaders/integrate.wgsl`. Not left to the pipeline: it would drop those that a
+/// program has no use for, such as slots.
+fn bind_group_layout(device: &wgpu::Device, adaptive: bool) -> wgpu::BindGroupLayout {
+    let storage = |read_only| wgpu::BufferBindingType::Storage { read_only };
+    let types = [
+        wgpu::BufferBindingType::Uniform,
+        storage(true),
+        storage(true),
+        storage(false),
+        storage(false),
+        storage(true),
+        storage(!adaptive),
+        storage(false),
+    ];
+    let entries: Vec<wgpu::BindGroupLayoutEntry> = types
+        .into_iter()
+        .zip(0..)
+        .map(|(ty, binding)| wgpu::BindGroupLayoutEntry {
+            binding,
+            visibility: wgpu::ShaderStages::COMPUTE,
+            ty: wgpu::BindingType::Buffer { ty, has_dynamic_offset: false, min_binding_size: None },
+            count: None,
+        })
+        .collect();
+    device.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor {
+        label: Some("integrate"),
+        entries: &entries,
+    })
 }
 
 /// The status that the shader's number stands for.
