@@ -283,17 +283,16 @@ const MATH: &str = "<math xmlns=\"http://www.w3.org/1998/Math/MathML\">";
 
 #[test]
 fn unsupported_constructs() {
-    let time = "<csymbol encoding=\"text\" \
-                definitionURL=\"http://www.sbml.org/sbml/symbols/time\">time</csymbol>";
-    let event = format!(
-        "<listOfEvents><event id=\"dose\" useValuesFromTriggerTime=\"true\">\
-         <trigger initialValue=\"true\" persistent=\"true\">{MATH}<apply><gt/>{time}<cn>1</cn>\
-         </apply></math></trigger><listOfEventAssignments><eventAssignment variable=\"A\">{MATH}\
-         <cn>1</cn></math></eventAssignment></listOfEventAssignments></event></listOfEvents>"
+    let delayed = "<csymbol encoding=\"text\" \
+                   definitionURL=\"http://www.sbml.org/sbml/symbols/delay\">delay</csymbol>";
+    let rule = format!(
+        "<initialAssignment symbol=\"B\">{MATH}<apply>{delayed}<ci>A</ci><cn>1</cn></apply>\
+         </math></initialAssignment>"
     );
+    let list = "</listOfInitialAssignments>";
     let bench = Bench::new();
-    let line = bench.edit("p/model.xml", "</model>", &format!("{event}</model>"));
-    bench.bad_problem("p", &[&format!("p/model.xml:{line}"), "event", "dose", "not supported"]);
+    let line = bench.edit("p/model.xml", list, &format!("{rule}{list}"));
+    bench.bad_problem("p", &[&format!("p/model.xml:{line}"), "delay", "not supported"]);
 
     let rule = format!(
         "<listOfRules><algebraicRule>{MATH}<apply><minus/><ci>A</ci><ci>B</ci></apply></math>\

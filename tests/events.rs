@@ -1,4 +1,4 @@
-//! Events and periods on closed forms: values, gradients and verdicts.
+//! Events, periods and rates that jump, on closed forms: values, gradients and verdicts.
 //!
 //! Every case is a decay A' = -k·A from A(0) = 1 beside B' = 0, B(0) = 0, in PEtab v2, with
 //! something that happens; its closed form is written next to it.
@@ -26,6 +26,8 @@ struct Case {
     /// Further parameters of the model.
     constants: &'static str,
     events: String,
+    /// A', where that is not -k·A.
+    rate: Option<String>,
     /// Rows of the condition and of the experiment table.
     conditions: &'static str,
     experiments: &'static str,
@@ -98,6 +100,12 @@ fn event(trigger: &str, flags: Flags<'_>, assignments: &[(&str, String)]) -> Str
     text + "</listOfEventAssignments></event>"
 }
 
+fn piecewise(value: &str, condition: &str, otherwise: &str) -> String {
+    format!(
+        "<piecewise><piece>{value}{condition}</piece><otherwise>{otherwise}</otherwise></piecewise>"
+    )
+}
+
 fn plus(a: &str, b: &str) -> String {
     apply("plus", &[ci(a), ci(b)])
 }
@@ -112,6 +120,9 @@ fn cases() -> Vec<Case> {
         dose_with(Flags { delay: Some("<ci>d</ci>"), from_trigger_time, ..PLAIN })
     };
     let below = apply("lt", &[ci("A"), ci("threshold")]);
+    let decay = |rate: &str| apply("times", &[cn(-1.0), ci(rate), ci("A")]);
+    let sine = apply("sin", &[apply("times", &[ci("omega"), time()])]);
+    let is_on = apply("gt", &[sine, cn(0.0)]);
     let double = apply("times", &[cn(2.0), ci("A")]);
     let window = apply("and", &[apply("geq", &[time(), cn(1.0)]), apply("lt", &[time(), cn(2.0)])]);
     let after_window = |persistent: bool| {
@@ -130,6 +141,7 @@ fn cases() -> Vec<Case> {
             parameters: DOSE,
             constants: "",
             events: dose_with(PLAIN),
+            rate: None,
             conditions: "",
             experiments: "",
             closed_form: |p, t| {
@@ -142,6 +154,7 @@ fn cases() -> Vec<Case> {
             parameters: DELAYED,
             constants: "",
             events: delayed(true),
+            rate: None,
             conditions: "",
             experiments: "",
             closed_form: |p, t| {
@@ -157,6 +170,7 @@ fn cases() -> Vec<Case> {
             parameters: DELAYED,
             constants: "",
             events: delayed(false),
+            rate: None,
             conditions: "",
             experiments: "",
             closed_form: |p, t| {
@@ -177,6 +191,7 @@ fn cases() -> Vec<Case> {
                     ("B", apply("plus", &[ci("B"), ci("A"), ci("boost")])),
                 ],
             ),
+            rate: None,
             conditions: "",
             experiments: "",
             closed_form: |p, t| {
@@ -203,6 +218,7 @@ fn cases() -> Vec<Case> {
                 Flags { delay: Some("<ci>A</ci>"), from_trigger_time: false, ..PLAIN },
                 &[("B", plus("A", "boost"))],
             ),
+            rate: None,
             conditions: "",
             experiments: "",
             closed_form: |p, t| {
@@ -222,6 +238,7 @@ fn cases() -> Vec<Case> {
                     event(&apply("gt", &[time(), cn(1.5)]), flags, &[("A", value)])
                 })
                 .concat(),
+            rate: None,
             conditions: "",
             experiments: "",
             closed_form: |p, t| {
@@ -236,6 +253,7 @@ fn cases() -> Vec<Case> {
             parameters: TWO,
             constants: "",
             events: after_window(false),
+            rate: None,
             conditions: "",
             experiments: "",
             closed_form: |p, t| [(-p[0] * t).exp(), 0.0],
@@ -245,6 +263,7 @@ fn cases() -> Vec<Case> {
             parameters: TWO,
             constants: "",
             events: after_window(true),
+            rate: None,
             conditions: "",
             experiments: "",
             closed_form: |p, t| [(-p[0] * t).exp(), if t > 2.5 { p[1] } else { 0.0 }],
@@ -258,6 +277,7 @@ fn cases() -> Vec<Case> {
                 Flags { initial_value: false, ..PLAIN },
                 &[("A", plus("A", "dose"))],
             ),
+            rate: None,
             conditions: "",
             experiments: "",
             closed_form: |p, t| [(1.0 + p[1]) * (-p[0] * t).exp(), 0.0],
@@ -267,6 +287,7 @@ fn cases() -> Vec<Case> {
             parameters: &[("k1", 0.2, 1.0), ("k2", 0.2, 1.0), ("dose", 0.5, 2.0)],
             constants: "<parameter id=\"k\" value=\"7\" constant=\"true\"/>",
             events: String::new(),
+            rate: None,
             conditions: "first\tk\tk1\nsecond\tk\t2*k2 + 0.1*k1\nthird\tA\tA/2 + dose\n\
                          third\tB\tA\n",
             experiments: "e\t0.1\tfirst\ne\t1.5\tsecond\ne\t3\tthird\n",
@@ -286,6 +307,7 @@ fn cases() -> Vec<Case> {
             parameters: &[("k1", 0.2, 1.0)],
             constants: "<parameter id=\"k\" value=\"7\" constant=\"true\"/>",
             events: String::new(),
+            rate: None,
             conditions: "first\tk\tk1\nsecond\tk\tA\n",
             experiments: "e\t0\tfirst\ne\t1.5\tsecond\n",
             closed_form: |p, t| {
@@ -294,10 +316,46 @@ fn cases() -> Vec<Case> {
             },
         },
         Case {
+            name: "a rate that jumps where a state passes a threshold",
+            parameters: &[("k", 0.4, 0.5), ("slow", 0.05, 0.1), ("threshold", 0.55, 0.6)],
+            constants: "",
+            events: String::new(),
+            rate: Some(piecewise(&decay("slow"), &below, &decay("k"))),
+            conditions: "",
+            experiments: "",
+            closed_form: |p, t| {
+                let (k, slow, threshold) = (p[0], p[1], p[2]);
+                let passed = (1.0 / threshold).ln() / k;
+                let a = if t < passed {
+                    (-k * t).exp()
+                } else {
+                    threshold * (-slow * (t - passed)).exp()
+                };
+                [a, 0.0]
+            },
+        },
+        Case {
+            name: "a rate that is on and off as a sine of time is, from an estimated frequency",
+            parameters: &[("k", 0.2, 1.0), ("omega", 2.5, 2.6)],
+            constants: "",
+            events: String::new(),
+            rate: Some(piecewise(&decay("k"), &is_on, &cn(0.0))),
+            conditions: "",
+            experiments: "",
+            closed_form: |p, t| {
+                let half = PI / p[1];
+                let (whole, rest) = ((t / half).floor() as i32, t % half);
+                let on =
+                    half * f64::from((whole + 1) / 2) + if whole % 2 == 0 { rest } else { 0.0 };
+                [(-p[0] * on).exp(), 0.0]
+            },
+        },
+        Case {
             name: "an event on the way to a steady state",
             parameters: &[("k", 0.2, 1.0), ("dose", 0.5, 2.0), ("left", 0.1, 0.3)],
             constants: "",
             events: event(&apply("geq", &[time(), cn(900.0)]), PLAIN, &[("B", plus("B", "dose"))]),
+            rate: None,
             conditions: "reset\tA\tleft\n",
             experiments: "e\t-inf\t\ne\t0\treset\n",
             closed_form: |p, t| [p[2] * (-p[0] * t).exp(), p[1]],
@@ -312,7 +370,8 @@ fn problem(case: &Case, folder: &Path) -> OdeProblem {
         .iter()
         .map(|(id, _, _)| format!("<parameter id=\"{id}\" value=\"1\" constant=\"true\"/>"))
         .collect();
-    let rate = apply("times", &[cn(-1.0), ci("k"), ci("A")]);
+    let decay = apply("times", &[cn(-1.0), ci("k"), ci("A")]);
+    let rate = case.rate.clone().unwrap_or(decay);
     let rules = format!(
         "<rateRule variable=\"A\">{}</rateRule><rateRule variable=\"B\">{}</rateRule>",
         math(&rate),

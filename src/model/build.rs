@@ -1,17 +1,17 @@
 //! Assembling an [`OdeProblem`] from the tables and the model.
 
 use super::environment::{Binding, Environment};
-use super::events::{Assignment, EventNodes, Events};
+use super::events::{Assignment, AssignmentNodes, EventNodes, Events};
 use super::formulas::{ParameterFormulas, depends_on, parameters_of};
 use super::lower::truth;
 use super::periods::{PeriodTables, changes};
 use super::rows::{Overrides, RowTable};
-use super::switches::{extract, state_dependent_conditions};
+use super::switches::{Switched, extract, jumps_on_states};
 use super::timeline::{Breakpoints, Span};
 use super::{
     EstimatedParameter, ModelError, Observable, OdeProblem, Period, Simulation, SlotValue,
 };
-use crate::graph::{Graph, Input, NodeId};
+use crate::graph::{Graph, Input, NodeId, Substitution};
 use crate::index::{ParameterIdx, PeriodIdx, SimulationIdx, SlotIdx, StateIdx};
 use crate::math::Expr;
 use crate::objective::{NoiseModel, Priors};
@@ -23,7 +23,11 @@ use std::path::Path;
 
 /// Reads a problem (a PEtab YAML file, or a folder that holds one) and its model.
 pub fn load(path: &Path) -> Result<OdeProblem, ModelError> {
-    build(petab::load(path)?)
+    let problem = build(petab::load(path)?)?;
+    if problem.parameters.is_empty() {
+        return Err(ModelError::NothingEstimated { file: problem.petab.path });
+    }
+    Ok(problem)
 }
 
 /// Builds the ODE problem of a PEtab problem.
@@ -41,9 +45,6 @@ pub fn build(problem: Problem) -> Result<OdeProblem, ModelError> {
 
     let parameters: Vec<EstimatedParameter> =
         problem.parameters.iter().filter(|p| p.estimated).map(estimated).collect();
-    if parameters.is_empty() {
-        return Err(ModelError::NothingEstimated { file: problem.path.clone() });
-    }
 
     // Simulations, in the order in which the measurements name them.
     let rows = RowTable::new(part)?;
@@ -59,29 +60,27 @@ pub fn build(problem: Problem) -> Result<OdeProblem, ModelError> {
     let mut bindings = builder.bind_parameters(&problem.parameters, &tables);
     let file = part.model_location.display().to_string();
     let moved = set_along_the_way(part, &tables, &overrides);
-    let state_ids = Environment::new(&model, file.clone(), HashMap::new(), &moved)?;
+    let state_ids = Environment::new(&model, file.clone(), HashMap::new(), &moved);
     let is_state = |id: &str| state_ids.state_ids().iter().any(|state| state == id);
     builder.bind_conditions(part, &tables, &overrides, &is_state, &mut bindings)?;
 
-    let mut environment = Environment::new(&model, file, bindings, &moved)?;
+    let mut environment = Environment::new(&model, file, bindings, &moved);
+    environment.start_at(builder.start_time(&tables));
     refuse_bad_targets(part, &tables, &environment)?;
     let graph = &mut builder.graph;
     let derivatives = environment.derivatives(graph)?;
     let initial = environment.initial_values(graph)?;
     let event_nodes = lower_events(graph, &mut environment, &model)?;
     let assigned = period_assignments(graph, &mut environment, part, &tables)?;
-    let (events, assigned) = Events::new(graph, &event_nodes, &assigned);
-    let (derivatives, switches) =
-        extract(graph, &derivatives).map_err(|_| ModelError::Unsupported {
-            place: part.model_location.display().to_string(),
-            what: "a condition on time that is not linear in time".to_owned(),
-        })?;
+    let Switched { roots: derivatives, held, switches } = extract(graph, &derivatives);
+    let (events, assigned) = Events::new(graph, &event_nodes, &held, &assigned);
     let mut notes: Vec<String> = model.ignored.iter().map(|i| format!("left out: {i}")).collect();
-    let hidden = state_dependent_conditions(&builder.graph, &derivatives);
+    let hidden = jumps_on_states(&builder.graph, &derivatives);
     if hidden > 0 {
         notes.push(format!(
-            "{hidden} condition{} on states: their switching is seen by the error control only, not located inside steps",
-            if hidden == 1 { "" } else { "s" }
+            "{hidden} function{} of states that jump{} (floor, ceiling, sign, equality): only the error control sees the jumps, they are not located inside steps",
+            if hidden == 1 { "" } else { "s" },
+            if hidden == 1 { "s" } else { "" }
         ));
     }
     let breakpoints = Breakpoints::new(&builder.graph, &switches);
@@ -129,7 +128,7 @@ pub fn build(problem: Problem) -> Result<OdeProblem, ModelError> {
             graph: builder.graph,
             derivatives,
             slots,
-            switch_count: switches.len(),
+            switch_count: held.len() + switches.len(),
         },
         initial,
         slot_ids: builder.slots.ids,
@@ -235,6 +234,24 @@ impl Builder {
             bindings.insert(parameter.id.clone(), Binding::Always(node));
         }
         bindings
+    }
+
+    /// When simulations start, in the model's time: a pre-equilibration at 0.
+    fn start_time(&mut self, tables: &PeriodTables) -> NodeId {
+        let starts: Vec<f64> = tables
+            .first_places()
+            .iter()
+            .filter_map(|&first| tables.all().nth(first))
+            .map(|(_, _, period)| if period.start.is_finite() { period.start } else { 0.0 })
+            .collect();
+        match starts.first() {
+            Some(&first) if starts.iter().any(|t| *t != first) => {
+                let values = starts.iter().map(|&t| SlotValue::Number(t)).collect();
+                let slot = self.slots.add("start time", values);
+                self.graph.input(Input::Slot(slot))
+            }
+            first => self.graph.constant(first.copied().unwrap_or(0.0)),
+        }
     }
 
     /// Every target of a condition in use: a slot, or a constant where all tables agree. A state
@@ -409,7 +426,7 @@ fn lower_events(
             trigger: truth(graph, lowered),
             delay,
             priority,
-            assignments: assignments(graph, environment, &assigned)?,
+            assignments: event_assignments(graph, environment, &assigned)?,
             initial_value: event.trigger.initial_value,
             persistent: event.trigger.persistent,
             use_values_from_trigger_time: event.use_values_from_trigger_time,
@@ -424,7 +441,7 @@ fn period_assignments(
     environment: &mut Environment<'_>,
     part: &petab::ModelProblem,
     tables: &PeriodTables,
-) -> Result<Vec<Vec<(StateIdx, NodeId)>>, ModelError> {
+) -> Result<Vec<Vec<AssignmentNodes>>, ModelError> {
     let mut list = Vec::with_capacity(tables.len());
     for (_, is_first, period) in tables.all() {
         if is_first {
@@ -435,17 +452,18 @@ fn period_assignments(
             .filter(|change| environment.state_of(&change.target).is_some())
             .map(|change| (change.target.as_str(), &change.value, change.place.to_string()))
             .collect();
-        list.push(assignments(graph, environment, &own)?);
+        list.push(assignments_of_period(graph, environment, &own)?);
     }
     Ok(list)
 }
 
-/// Assignments of formulas to variables, all evaluated on what was before.
-fn assignments(
+/// Assignments of formulas to variables, all evaluated on what was before; where a species is given
+/// a concentration and its state is an amount, its compartment is named.
+fn assignments<'e>(
     graph: &mut Graph,
-    environment: &mut Environment<'_>,
+    environment: &mut Environment<'e>,
     list: &[(&str, &Expr, String)],
-) -> Result<Vec<(StateIdx, NodeId)>, ModelError> {
+) -> Result<Vec<(StateIdx, NodeId, Option<&'e str>)>, ModelError> {
     let none = HashMap::new();
     let mut assigned = Vec::with_capacity(list.len());
     for (variable, expr, place) in list {
@@ -456,9 +474,65 @@ fn assignments(
                 what: format!("an assignment to {variable:?}, which a rule gives"),
             });
         };
-        assigned.push((state, value));
+        assigned.push((state, value, environment.varying_compartment_of(variable)));
     }
     Ok(assigned)
+}
+
+/// Those of an event: a concentration becomes an amount in the compartment as it is when the event
+/// is executed, before what the event does to it; new sizes keep amounts.
+fn event_assignments(
+    graph: &mut Graph,
+    environment: &mut Environment<'_>,
+    list: &[(&str, &Expr, String)],
+) -> Result<Vec<AssignmentNodes>, ModelError> {
+    let mut nodes = Vec::with_capacity(list.len());
+    for (state, value, compartment) in assignments(graph, environment, list)? {
+        let factor = compartment.map(|c| environment.value_along(graph, c)).transpose()?;
+        nodes.push(AssignmentNodes { state, value, factor });
+    }
+    Ok(nodes)
+}
+
+/// Those of a period: new sizes keep concentrations, and those that are assigned hold in the
+/// compartment as it is then.
+fn assignments_of_period(
+    graph: &mut Graph,
+    environment: &mut Environment<'_>,
+    list: &[(&str, &Expr, String)],
+) -> Result<Vec<AssignmentNodes>, ModelError> {
+    let mut all = assignments(graph, environment, list)?;
+    for (compartment, _, _) in list {
+        for species in environment.amounts_in(compartment) {
+            let state = environment.state_of(species).expect("amounts are states");
+            if !all.iter().any(|(other, _, _)| *other == state) {
+                let value = environment.value_along(graph, species)?;
+                all.push((state, value, environment.varying_compartment_of(species)));
+            }
+        }
+    }
+    let new_values: HashMap<StateIdx, NodeId> = all
+        .iter()
+        .filter(|(_, _, compartment)| compartment.is_none())
+        .map(|&(state, value, _)| (state, value))
+        .collect();
+    let mut after = Substitution::new(None, |graph: &mut Graph, input| match input {
+        Input::State(state) if new_values.contains_key(&state) => new_values[&state],
+        other => graph.input(other),
+    });
+    let mut nodes = Vec::with_capacity(all.len());
+    for (state, value, compartment) in all {
+        let value = match compartment {
+            Some(compartment) => {
+                let size = environment.value_along(graph, compartment)?;
+                let size = after.apply(graph, size);
+                graph.mul(value, size)
+            }
+            None => value,
+        };
+        nodes.push(AssignmentNodes { state, value, factor: None });
+    }
+    Ok(nodes)
 }
 
 fn refuse_bad_targets(

@@ -7,7 +7,7 @@
 
 use super::ModelError;
 use super::lower::{Scope, lower};
-use crate::graph::{Graph, Input, NodeId};
+use crate::graph::{Graph, Input, NodeId, Substitution};
 use crate::index::StateIdx;
 use crate::math::Expr;
 use crate::sbml::{self, RuleKind, Stoichiometry, Symbol};
@@ -28,18 +28,22 @@ const STANDING: &str = "(no state)";
 
 /// Names of one model with the problem's bindings.
 pub(super) struct Environment<'a> {
-    model: &'a sbml::Model,
+    pub(super) model: &'a sbml::Model,
     file: String,
     bindings: HashMap<String, Binding>,
     states: HashMap<String, StateIdx>,
     state_ids: Vec<String>,
+    /// Compartments whose size changes along the way. In them states of species are amounts, also
+    /// where the id means a concentration: what changes the size keeps the amount.
+    varying: HashSet<&'a str>,
     assignment_rules: HashMap<&'a str, &'a Expr>,
-    rate_rules: HashMap<&'a str, &'a Expr>,
+    pub(super) rate_rules: HashMap<&'a str, &'a Expr>,
     initial_assignments: HashMap<&'a str, &'a Expr>,
     local_values: HashMap<&'a str, Option<f64>>,
+    start_time: Option<NodeId>,
     at_start: HashMap<String, NodeId>,
     along: HashMap<String, NodeId>,
-    rates: HashMap<String, NodeId>,
+    pub(super) rates: HashMap<String, NodeId>,
     /// Names being resolved, innermost last, with whether at the start.
     open: Vec<(String, bool)>,
 }
@@ -50,7 +54,7 @@ impl<'a> Environment<'a> {
         file: String,
         bindings: HashMap<String, Binding>,
         further_states: &HashSet<String>,
-    ) -> Result<Self, ModelError> {
+    ) -> Self {
         let of_kind = |kind: RuleKind| {
             model
                 .rules
@@ -65,6 +69,7 @@ impl<'a> Environment<'a> {
             bindings,
             states: HashMap::new(),
             state_ids: Vec::new(),
+            varying: HashSet::new(),
             assignment_rules: of_kind(RuleKind::Assignment),
             rate_rules: of_kind(RuleKind::Rate),
             initial_assignments: model
@@ -79,14 +84,19 @@ impl<'a> Environment<'a> {
                 .flat_map(|law| &law.local_parameters)
                 .map(|p| (p.symbol.as_str(), p.value))
                 .collect(),
+            start_time: None,
             at_start: HashMap::new(),
             along: HashMap::new(),
             rates: HashMap::new(),
             open: Vec::new(),
         };
-        environment.refuse_what_is_not_supported()?;
         environment.find_states(further_states);
-        Ok(environment)
+        environment
+    }
+
+    /// Gives the time at which simulations start; 0 unless told.
+    pub(super) fn start_at(&mut self, time: NodeId) {
+        self.start_time = Some(time);
     }
 
     /// The state that an id stands for.
@@ -109,52 +119,43 @@ impl<'a> Environment<'a> {
         self.assignment_rules.contains_key(id)
     }
 
-    fn refuse_what_is_not_supported(&self) -> Result<(), ModelError> {
-        let refuse = |place: &sbml::Place, what: String| {
-            Err(ModelError::Unsupported { place: place.to_string(), what })
-        };
-        for rule in &self.model.rules {
-            if let Some(Symbol::Compartment(_)) = self.model.symbols.get(&rule.variable) {
-                return refuse(
-                    &rule.place,
-                    format!("a compartment of varying size ({:?})", rule.variable),
-                );
-            }
-            if let Some(Symbol::SpeciesReference { .. }) = self.model.symbols.get(&rule.variable) {
-                return refuse(
-                    &rule.place,
-                    format!("a stoichiometry set by a rule ({:?})", rule.variable),
-                );
-            }
-        }
-        Ok(())
-    }
-
-    /// Species that reactions change and targets of rate rules, in the file's order.
+    /// Species that reactions change, targets of rate rules, of events and of `further`, in the
+    /// file's order; and species in compartments whose size changes.
     fn find_states(&mut self, further: &HashSet<String>) {
-        let mut changed: Vec<&str> = Vec::new();
-        for reaction in &self.model.reactions {
-            let references = reaction.reactants.iter().chain(&reaction.products);
-            changed.extend(references.map(|r| r.species.as_str()));
-        }
-        changed.sort_unstable();
-        let mut ids: Vec<&str> = Vec::new();
-        let events = self.model.events.iter();
+        let model = self.model;
+        let references =
+            || model.reactions.iter().flat_map(|r| r.reactants.iter().chain(&r.products));
+        let changed: HashSet<&str> = references().map(|r| r.species.as_str()).collect();
         let by_events: HashSet<&str> =
-            events.flat_map(|e| &e.assignments).map(|a| a.variable.as_str()).collect();
-        let is_assigned = |id: &str| by_events.contains(id) || further.contains(id);
-        for species in &self.model.species {
+            model.events.iter().flat_map(|e| &e.assignments).map(|a| a.variable.as_str()).collect();
+        let is_variable = |id: &str| {
+            !self.assignment_rules.contains_key(id)
+                && (self.rate_rules.contains_key(id)
+                    || by_events.contains(id)
+                    || further.contains(id))
+        };
+        let compartments = || model.compartments.iter().map(|c| c.id.as_str());
+        let varying: HashSet<&str> = compartments()
+            .filter(|id| is_variable(id) || self.assignment_rules.contains_key(id))
+            .collect();
+        let mut ids: Vec<&str> = Vec::new();
+        for species in &model.species {
             let id = species.id.as_str();
-            let by_reactions = !species.boundary_condition
-                && !species.constant
-                && !self.assignment_rules.contains_key(id)
-                && changed.binary_search(&id).is_ok();
-            if by_reactions || self.rate_rules.contains_key(id) || is_assigned(id) {
+            let by_reactions =
+                !species.boundary_condition && !species.constant && changed.contains(id);
+            let by_size =
+                !species.has_only_substance_units && varying.contains(species.compartment.as_str());
+            if !self.assignment_rules.contains_key(id)
+                && (by_reactions || by_size || is_variable(id))
+            {
                 ids.push(id);
             }
         }
-        let parameters = self.model.parameters.iter().map(|p| p.id.as_str());
-        ids.extend(parameters.filter(|id| self.rate_rules.contains_key(id) || is_assigned(id)));
+        let parameters = model.parameters.iter().map(|p| p.id.as_str());
+        let stoichiometries = references().filter_map(|r| r.id.as_deref());
+        ids.extend(
+            parameters.chain(compartments()).chain(stoichiometries).filter(|id| is_variable(id)),
+        );
         if ids.is_empty() {
             ids.push(STANDING);
         }
@@ -165,18 +166,68 @@ impl<'a> Environment<'a> {
             .enumerate()
             .map(|(i, id)| (id.clone(), StateIdx::from_position(i)))
             .collect();
+        self.varying = varying;
+    }
+
+    /// The compartment of a species whose state is an amount while its id means a concentration.
+    pub(super) fn varying_compartment_of(&self, id: &str) -> Option<&'a str> {
+        let Some(Symbol::Species(i)) = self.model.symbols.get(id) else { return None };
+        let species = &self.model.species[*i];
+        let is_amount = !species.has_only_substance_units
+            && self.varying.contains(species.compartment.as_str())
+            && self.states.contains_key(id);
+        is_amount.then_some(species.compartment.as_str())
+    }
+
+    /// Species whose states are amounts in a compartment while their ids mean concentrations.
+    pub(super) fn amounts_in(&self, compartment: &str) -> Vec<&'a str> {
+        let ids = self.model.species.iter().map(|s| s.id.as_str());
+        ids.filter(|id| self.varying_compartment_of(id) == Some(compartment)).collect()
     }
 
     /// Initial values of the states.
     pub(super) fn initial_values(&mut self, graph: &mut Graph) -> Result<Vec<NodeId>, ModelError> {
         let ids = self.state_ids.clone();
-        ids.iter().map(|id| self.value_at_start(graph, id)).collect()
+        ids.iter().map(|id| self.state_at_start(graph, id)).collect()
     }
 
-    /// Right-hand sides of the states.
-    pub(super) fn derivatives(&mut self, graph: &mut Graph) -> Result<Vec<NodeId>, ModelError> {
-        let ids = self.state_ids.clone();
-        ids.iter().map(|id| self.rate(graph, id)).collect()
+    fn state_at_start(&mut self, graph: &mut Graph, id: &str) -> Result<NodeId, ModelError> {
+        let value = self.value_at_start(graph, id)?;
+        match self.varying_compartment_of(id) {
+            Some(compartment) => {
+                let size = self.value_at_start(graph, compartment)?;
+                Ok(graph.mul(value, size))
+            }
+            None => Ok(value),
+        }
+    }
+
+    /// An expression along the way with what holds at the start.
+    pub(super) fn at_start(
+        &mut self,
+        graph: &mut Graph,
+        node: NodeId,
+    ) -> Result<NodeId, ModelError> {
+        let mut values = HashMap::new();
+        for input in graph.inputs_of(&[node]) {
+            let value = match input {
+                Input::State(state) => {
+                    let id = self.state_ids[state.position()].clone();
+                    self.state_at_start(graph, &id)?
+                }
+                Input::Time => self.start_time(graph),
+                _ => continue,
+            };
+            values.insert(input, value);
+        }
+        let mut copy = Substitution::new(None, |graph: &mut Graph, input| {
+            values.get(&input).copied().unwrap_or_else(|| graph.input(input))
+        });
+        Ok(copy.apply(graph, node))
+    }
+
+    fn start_time(&self, graph: &mut Graph) -> NodeId {
+        self.start_time.unwrap_or_else(|| graph.constant(0.0))
     }
 
     /// The node of an expression, with `extra` names (placeholders) in front of all others.
@@ -190,7 +241,7 @@ impl<'a> Environment<'a> {
         lower(graph, expr, &mut Names { environment: self, is_start: false, extra, place })
     }
 
-    fn at_place(&self, line: Option<u32>) -> String {
+    pub(super) fn at_place(&self, line: Option<u32>) -> String {
         match line {
             Some(line) => format!("{}:{line}", self.file),
             None => self.file.clone(),
@@ -198,7 +249,7 @@ impl<'a> Environment<'a> {
     }
 
     /// Marks a name as being resolved; a name that is met again inside itself is a cycle.
-    fn enter(&mut self, id: &str, is_start: bool) -> Result<(), ModelError> {
+    pub(super) fn enter(&mut self, id: &str, is_start: bool) -> Result<(), ModelError> {
         let met = |(name, start): &(String, bool)| name == id && *start == is_start;
         if let Some(first) = self.open.iter().position(met) {
             let mut cycle: Vec<&str> =
@@ -214,7 +265,12 @@ impl<'a> Environment<'a> {
         Ok(())
     }
 
-    fn lower_here(
+    /// Ends what [`enter`](Self::enter) began.
+    pub(super) fn leave(&mut self) {
+        self.open.pop();
+    }
+
+    pub(super) fn lower_here(
         &mut self,
         graph: &mut Graph,
         expr: &Expr,
@@ -239,7 +295,7 @@ impl<'a> Environment<'a> {
             }
             None => self.own_value_at_start(graph, id)?,
         };
-        self.open.pop();
+        self.leave();
         self.at_start.insert(id.to_owned(), node);
         Ok(node)
     }
@@ -266,11 +322,7 @@ impl<'a> Environment<'a> {
             Some(Symbol::Species(i)) => self.species_at_start(graph, i),
             Some(Symbol::Reaction(i)) => self.reaction_rate(graph, i, true),
             Some(Symbol::SpeciesReference { reaction, side, index }) => {
-                let reaction = &self.model.reactions[reaction];
-                let reference = match side {
-                    sbml::Side::Reactant => &reaction.reactants[index],
-                    sbml::Side::Product => &reaction.products[index],
-                };
+                let reference = self.species_reference(reaction, side, index);
                 self.own_stoichiometry(graph, reference, true)
             }
             None => Err(ModelError::UnknownSymbol { place: self.file.clone(), id: id.to_owned() }),
@@ -314,21 +366,34 @@ impl<'a> Environment<'a> {
     }
 
     /// The value of a name along the way.
-    fn value_along(&mut self, graph: &mut Graph, id: &str) -> Result<NodeId, ModelError> {
+    pub(super) fn value_along(
+        &mut self,
+        graph: &mut Graph,
+        id: &str,
+    ) -> Result<NodeId, ModelError> {
         if let Some(&node) = self.along.get(id) {
             return Ok(node);
         }
         self.enter(id, false)?;
         let node = if let Some(&state) = self.states.get(id) {
-            graph.input(Input::State(state))
+            let state = graph.input(Input::State(state));
+            match self.varying_compartment_of(id) {
+                Some(compartment) => {
+                    let size = self.value_along(graph, compartment)?;
+                    graph.div(state, size)
+                }
+                None => state,
+            }
         } else if let (Some(&expr), None) = (self.assignment_rules.get(id), self.bindings.get(id)) {
             self.lower_here(graph, expr, false)?
         } else if let Some(Symbol::Reaction(i)) = self.model.symbols.get(id).copied() {
             self.reaction_rate(graph, i, false)?
+        } else if let Some(reference) = self.stoichiometry_formula(id) {
+            self.own_stoichiometry(graph, reference, false)?
         } else {
             self.value_at_start(graph, id)?
         };
-        self.open.pop();
+        self.leave();
         self.along.insert(id.to_owned(), node);
         Ok(node)
     }
@@ -349,76 +414,31 @@ impl<'a> Environment<'a> {
         }
     }
 
-    /// The rate of change of a name: of a state, or zero of what is constant.
-    fn rate(&mut self, graph: &mut Graph, id: &str) -> Result<NodeId, ModelError> {
-        if let Some(&node) = self.rates.get(id) {
-            return Ok(node);
-        }
-        let node = if let Some(&expr) = self.rate_rules.get(id) {
-            self.lower_here(graph, expr, false)?
-        } else if self.states.contains_key(id) && self.is_changed_by_reactions(id) {
-            self.reaction_balance(graph, id)?
-        } else if self.is_assigned(id) {
-            return Err(ModelError::Unsupported {
-                place: self.file.clone(),
-                what: format!("rateOf of {id:?}, which an assignment rule gives"),
-            });
-        } else {
-            graph.constant(0.0)
+    /// The species reference of this id, if a formula gives its stoichiometry at all times.
+    fn stoichiometry_formula(&self, id: &str) -> Option<&'a sbml::SpeciesReference> {
+        let Some(Symbol::SpeciesReference { reaction, side, index }) =
+            self.model.symbols.get(id).copied()
+        else {
+            return None;
         };
-        self.rates.insert(id.to_owned(), node);
-        Ok(node)
+        let reference = self.species_reference(reaction, side, index);
+        matches!(reference.stoichiometry, Stoichiometry::Math(_)).then_some(reference)
     }
 
-    /// Whether reactions change the species.
-    fn is_changed_by_reactions(&self, id: &str) -> bool {
-        match self.model.symbols.get(id) {
-            Some(Symbol::Species(i)) => {
-                let species = &self.model.species[*i];
-                !species.boundary_condition && !species.constant
-            }
-            _ => false,
+    fn species_reference(
+        &self,
+        reaction: usize,
+        side: sbml::Side,
+        index: usize,
+    ) -> &'a sbml::SpeciesReference {
+        let reaction = &self.model.reactions[reaction];
+        match side {
+            sbml::Side::Reactant => &reaction.reactants[index],
+            sbml::Side::Product => &reaction.products[index],
         }
     }
 
-    /// What all reactions together do to a species, in the units of its id (SBML L3V2 section
-    /// 4.11.6): amount per time, over the compartment's size where the id is a concentration.
-    fn reaction_balance(&mut self, graph: &mut Graph, id: &str) -> Result<NodeId, ModelError> {
-        let mut total = graph.constant(0.0);
-        for i in 0..self.model.reactions.len() {
-            let reaction = &self.model.reactions[i];
-            let mut net = graph.constant(0.0);
-            let sides = [(&reaction.reactants, false), (&reaction.products, true)];
-            for (references, is_product) in sides {
-                for reference in references.iter().filter(|r| r.species == id) {
-                    let amount = self.stoichiometry(graph, reference)?;
-                    net = if is_product { graph.add(net, amount) } else { graph.sub(net, amount) };
-                }
-            }
-            // A reaction without a kinetic law has no defined rate: SBML leaves it out.
-            if graph.constant_value(net) != Some(0.0) && reaction.kinetic_law.is_some() {
-                let rate = self.value_along(graph, &reaction.id)?;
-                let term = graph.mul(net, rate);
-                total = graph.add(total, term);
-            }
-        }
-        let Some(Symbol::Species(i)) = self.model.symbols.get(id).copied() else {
-            return Ok(total);
-        };
-        let species = &self.model.species[i];
-        let factor = species.conversion_factor.as_ref().or(self.model.conversion_factor.as_ref());
-        if let Some(factor) = factor {
-            let factor = self.value_along(graph, factor)?;
-            total = graph.mul(total, factor);
-        }
-        if species.has_only_substance_units {
-            return Ok(total);
-        }
-        let size = self.value_along(graph, &species.compartment)?;
-        Ok(graph.div(total, size))
-    }
-
-    fn stoichiometry(
+    pub(super) fn stoichiometry(
         &mut self,
         graph: &mut Graph,
         reference: &'a sbml::SpeciesReference,
@@ -473,17 +493,12 @@ impl Scope for Names<'_, '_> {
     }
 
     fn rate_of(&mut self, graph: &mut Graph, id: &str) -> Result<NodeId, ModelError> {
-        if self.is_start {
-            return Err(ModelError::Unsupported {
-                place: self.place(),
-                what: "rateOf in an initial value".to_owned(),
-            });
-        }
-        self.environment.rate(graph, id)
+        let rate = self.environment.rate(graph, id)?;
+        if self.is_start { self.environment.at_start(graph, rate) } else { Ok(rate) }
     }
 
     fn time(&mut self, graph: &mut Graph) -> NodeId {
-        if self.is_start { graph.constant(0.0) } else { graph.input(Input::Time) }
+        if self.is_start { self.environment.start_time(graph) } else { graph.input(Input::Time) }
     }
 
     fn place(&self) -> String {

@@ -44,6 +44,17 @@ pub struct Formula {
 pub struct Assignment {
     pub state: StateIdx,
     pub value: Formula,
+    /// What the value is multiplied by when it is assigned, whenever it was evaluated: the size of
+    /// the compartment of a species whose state is an amount.
+    pub factor: Option<Formula>,
+}
+
+/// An assignment in the graph that its formulas were lowered to.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct AssignmentNodes {
+    pub state: StateIdx,
+    pub value: NodeId,
+    pub factor: Option<NodeId>,
 }
 
 /// When a relation changes.
@@ -85,7 +96,7 @@ pub(super) struct EventNodes {
     pub trigger: NodeId,
     pub delay: Option<NodeId>,
     pub priority: Option<NodeId>,
-    pub assignments: Vec<(StateIdx, NodeId)>,
+    pub assignments: Vec<AssignmentNodes>,
     pub initial_value: bool,
     pub persistent: bool,
     pub use_values_from_trigger_time: bool,
@@ -97,14 +108,18 @@ pub struct Events {
     graph: Graph,
     relations: Vec<Relation>,
     events: Vec<Event>,
+    /// Relations that the right-hand side's first switches stand for.
+    held: Vec<RelationIdx>,
 }
 
 impl Events {
-    /// Copies events and, by list, the assignments of periods from the graph they are in.
+    /// Copies events, the conditions that switches hold and, by list, the assignments of periods
+    /// from the graph they are in.
     pub(super) fn new(
         source: &Graph,
         events: &[EventNodes],
-        assignments: &[Vec<(StateIdx, NodeId)>],
+        held: &[NodeId],
+        assignments: &[Vec<AssignmentNodes>],
     ) -> (Self, Vec<Vec<Assignment>>) {
         let mut graph = Graph::new();
         let mut copy =
@@ -119,18 +134,22 @@ impl Events {
                 assignments: event
                     .assignments
                     .iter()
-                    .map(|&(state, node)| (state, copy.apply(&mut graph, node)))
+                    .map(|a| a.map(|node| copy.apply(&mut graph, node)))
                     .collect(),
                 ..*event
             })
             .collect();
-        let of_periods: Vec<Vec<(StateIdx, NodeId)>> = assignments
+        let of_periods: Vec<Vec<AssignmentNodes>> = assignments
             .iter()
-            .map(|list| list.iter().map(|&(s, node)| (s, copy.apply(&mut graph, node))).collect())
+            .map(|list| list.iter().map(|a| a.map(|node| copy.apply(&mut graph, node))).collect())
             .collect();
 
-        let triggers: Vec<NodeId> = copied.iter().map(|e| e.trigger).collect();
-        let conditions = comparisons(&graph, &triggers);
+        let held: Vec<NodeId> = held.iter().map(|&node| copy.apply(&mut graph, node)).collect();
+        let mut roots: Vec<NodeId> = copied.iter().map(|e| e.trigger).collect();
+        roots.extend(&held);
+        let conditions = comparisons(&graph, &roots);
+        let relation_of = |node: &NodeId| conditions.iter().position(|c| c == node);
+        let held = held.iter().filter_map(relation_of).map(RelationIdx::from_position).collect();
         let relations = conditions.iter().map(|&c| relation(&mut graph, c)).collect();
         let mut as_switches =
             Substitution::new(None, |graph: &mut Graph, input| graph.input(input));
@@ -152,12 +171,17 @@ impl Events {
             });
         }
         let of_periods = of_periods.iter().map(|list| assigned(&mut graph, list)).collect();
-        (Self { graph, relations, events: list }, of_periods)
+        (Self { graph, relations, events: list, held }, of_periods)
     }
 
-    /// Whether the model has no event.
+    /// Whether nothing happens but at times that periods and switches on time tell.
     pub fn are_absent(&self) -> bool {
-        self.events.is_empty()
+        self.events.is_empty() && self.relations.is_empty()
+    }
+
+    /// The relations that the first switches of the right-hand side stand for, in their order.
+    pub fn held(&self) -> &[RelationIdx] {
+        &self.held
     }
 
     /// Number of events.
@@ -185,7 +209,7 @@ impl Events {
         let all: Vec<NodeId> = (0..self.events.len())
             .flat_map(|e| {
                 let event = &self.events[e];
-                let values = event.assignments.iter().map(|a| a.value.node);
+                let values = event.assignments.iter().flat_map(Assignment::nodes);
                 values.chain(event.priority).chain(event.delay.as_ref().map(|d| d.node))
             })
             .chain(self.relations.iter().map(|r| r.condition))
@@ -195,7 +219,7 @@ impl Events {
 
     /// Slots in a period's assignments.
     pub(super) fn slots_in(&self, assignments: &[Assignment]) -> Vec<SlotIdx> {
-        let nodes: Vec<NodeId> = assignments.iter().map(|a| a.value.node).collect();
+        let nodes: Vec<NodeId> = assignments.iter().flat_map(Assignment::nodes).collect();
         slots_of(&self.graph, &nodes)
     }
 
@@ -304,6 +328,18 @@ impl Events {
     }
 }
 
+impl Assignment {
+    fn nodes(&self) -> impl Iterator<Item = NodeId> {
+        std::iter::once(self.value.node).chain(self.factor.as_ref().map(|f| f.node))
+    }
+}
+
+impl AssignmentNodes {
+    fn map(self, mut copy: impl FnMut(NodeId) -> NodeId) -> Self {
+        Self { state: self.state, value: copy(self.value), factor: self.factor.map(copy) }
+    }
+}
+
 impl Formula {
     /// Slots that it depends on.
     fn slots(&self) -> impl Iterator<Item = SlotIdx> + '_ {
@@ -348,8 +384,14 @@ fn relation(graph: &mut Graph, condition: NodeId) -> Relation {
     Relation { condition, change }
 }
 
-fn assigned(graph: &mut Graph, list: &[(StateIdx, NodeId)]) -> Vec<Assignment> {
-    list.iter().map(|&(state, node)| Assignment { state, value: formula(graph, node) }).collect()
+fn assigned(graph: &mut Graph, list: &[AssignmentNodes]) -> Vec<Assignment> {
+    list.iter()
+        .map(|a| Assignment {
+            state: a.state,
+            value: formula(graph, a.value),
+            factor: a.factor.map(|node| formula(graph, node)),
+        })
+        .collect()
 }
 
 /// The formula of a node, differentiated.

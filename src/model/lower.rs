@@ -139,17 +139,7 @@ fn call(
             let product = graph.mul(whole, y);
             graph.sub(x, product)
         }
-        (F::Factorial, &[x]) => match graph.constant_value(x) {
-            Some(n) if n >= 0.0 && n.fract() == 0.0 && n <= 170.0 => {
-                graph.constant((1..=n as u32).map(f64::from).product())
-            }
-            _ => {
-                return Err(ModelError::Unsupported {
-                    place: scope.place(),
-                    what: "factorial of anything but a constant whole number up to 170".to_owned(),
-                });
-            }
-        },
+        (F::Factorial, &[x]) => factorial(graph, x),
         (_, &[x]) => match unary_of(function) {
             Some((op, Form::Plain)) => graph.unary(op, x),
             // sec, csc, cot and their kin: 1/f(x).
@@ -253,6 +243,34 @@ fn is_logical(graph: &Graph, x: NodeId) -> bool {
         }
         _ => false,
     }
+}
+
+/// x! of a whole number; NaN of any other, infinite where doubles end.
+fn factorial(graph: &mut Graph, x: NodeId) -> NodeId {
+    const LARGEST: u32 = 170;
+    /// By halving, for a whole x from `first` to `last`.
+    fn between(graph: &mut Graph, x: NodeId, first: u32, last: u32) -> NodeId {
+        if first == last {
+            return graph.constant((1..=first).map(f64::from).product());
+        }
+        let middle = first.midpoint(last);
+        let bound = graph.constant(f64::from(middle) + 0.5);
+        let is_lower = graph.binary(Binary::Lt, x, bound);
+        let (lower, upper) =
+            (between(graph, x, first, middle), between(graph, x, middle + 1, last));
+        graph.select(is_lower, lower, upper)
+    }
+    let whole = graph.unary(Unary::Floor, x);
+    let is_whole = graph.binary(Binary::Eq, x, whole);
+    let (zero, largest) = (graph.constant(0.0), graph.constant(f64::from(LARGEST)));
+    let is_negative = graph.binary(Binary::Lt, x, zero);
+    let is_too_large = graph.binary(Binary::Lt, largest, x);
+    let undefined = graph.constant(f64::NAN);
+    let infinite = graph.constant(f64::INFINITY);
+    let value = between(graph, x, 0, LARGEST);
+    let value = graph.select(is_too_large, infinite, value);
+    let value = graph.select(is_negative, undefined, value);
+    graph.select(is_whole, value, undefined)
 }
 
 /// The quotient's integer part, truncated towards zero.

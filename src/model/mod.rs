@@ -11,12 +11,14 @@ pub mod events;
 mod formulas;
 mod lower;
 mod periods;
+mod rates;
 mod rows;
 mod scale;
+pub mod standalone;
 mod switches;
 mod timeline;
 
-pub use build::load;
+pub use build::{build, load};
 pub use error::ModelError;
 pub use events::{Assignment, Events};
 pub use formulas::ParameterFormulas;

@@ -1,6 +1,6 @@
-//! Conditions on time alone: constant between two breakpoints, so that no step sees them change.
+//! Conditions as switches: constant between two breakpoints, so that no step sees them change.
 
-use crate::graph::{Binary, Graph, Input, Node, NodeId, Substitution, differentiate};
+use crate::graph::{Binary, Graph, Input, Node, NodeId, Substitution, Unary, differentiate};
 use crate::index::SwitchIdx;
 
 /// A condition on time and slots, not on states.
@@ -17,16 +17,37 @@ pub struct Switch {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct NotLinearInTime;
 
-/// Replaces every condition on time alone in `roots` by a switch input.
-pub fn extract(
-    graph: &mut Graph,
-    roots: &[NodeId],
-) -> Result<(Vec<NodeId>, Vec<Switch>), NotLinearInTime> {
-    let conditions = conditions_on_time(graph, roots);
-    let mut switches = Vec::with_capacity(conditions.len());
-    for &condition in &conditions {
-        switches.push(Switch { condition, time: change_time(graph, condition)? });
+/// Expressions with their conditions replaced by switch inputs.
+#[derive(Debug)]
+pub struct Switched {
+    pub roots: Vec<NodeId>,
+    /// Conditions on states, or on time in a way that is not linear: the first switches. Each holds
+    /// or not until its sides meet, which only the trajectory tells.
+    pub held: Vec<NodeId>,
+    /// Conditions on time alone: the switches after those.
+    pub switches: Vec<Switch>,
+}
+
+/// Replaces every inequality on states or time in `roots` by a switch input.
+///
+/// Equalities of states hold at instants only, and stay as they are.
+pub fn extract(graph: &mut Graph, roots: &[NodeId]) -> Switched {
+    let (mut held, mut switches) = (Vec::new(), Vec::new());
+    for condition in relations(graph, roots).collect::<Vec<_>>() {
+        let inputs = graph.inputs_of(&[condition]);
+        let has_states = inputs.iter().any(|i| matches!(i, Input::State(_)));
+        if !has_states && !inputs.contains(&Input::Time) {
+            continue;
+        }
+        let time = if has_states { Err(NotLinearInTime) } else { change_time(graph, condition) };
+        match time {
+            Ok(time) => switches.push(Switch { condition, time }),
+            Err(NotLinearInTime) if is_equality(graph, condition) => {}
+            Err(NotLinearInTime) => held.push(condition),
+        }
     }
+    let conditions: Vec<NodeId> =
+        held.iter().copied().chain(switches.iter().map(|s| s.condition)).collect();
     let inputs: Vec<NodeId> = (0..conditions.len())
         .map(|i| graph.input(Input::Switch(SwitchIdx::from_position(i))))
         .collect();
@@ -34,30 +55,30 @@ pub fn extract(
     for (&condition, &input) in conditions.iter().zip(&inputs) {
         copy.preset(condition, input);
     }
-    let replaced = roots.iter().map(|&root| copy.apply(graph, root)).collect();
-    Ok((replaced, switches))
+    let roots = roots.iter().map(|&root| copy.apply(graph, root)).collect();
+    Switched { roots, held, switches }
 }
 
-/// Number of relations in `roots` that depend on states, which no breakpoint announces.
-pub fn state_dependent_conditions(graph: &Graph, roots: &[NodeId]) -> usize {
-    relations(graph, roots)
-        .filter(|&id| graph.inputs_of(&[id]).iter().any(|i| matches!(i, Input::State(_))))
-        .count()
+/// Number of jumps in `roots` along states that no switch stands for: equalities, and functions
+/// that take whole numbers or signs.
+pub fn jumps_on_states(graph: &Graph, roots: &[NodeId]) -> usize {
+    let has_states =
+        |id: &NodeId| graph.inputs_of(&[*id]).iter().any(|i| matches!(i, Input::State(_)));
+    let jumps = |id: &NodeId| {
+        is_equality(graph, *id)
+            || matches!(graph.node(*id), Node::Unary(Unary::Floor | Unary::Ceil | Unary::Sign, _))
+    };
+    graph.reachable(roots).iter().filter(|id| jumps(id) && has_states(id)).count()
+}
+
+fn is_equality(graph: &Graph, id: NodeId) -> bool {
+    matches!(graph.node(id), Node::Binary(Binary::Eq, _, _))
 }
 
 fn relations<'a>(graph: &'a Graph, roots: &[NodeId]) -> impl Iterator<Item = NodeId> + 'a {
     graph.reachable(roots).into_iter().filter(|&id| {
         matches!(graph.node(id), Node::Binary(Binary::Lt | Binary::Le | Binary::Eq, _, _))
     })
-}
-
-fn conditions_on_time(graph: &Graph, roots: &[NodeId]) -> Vec<NodeId> {
-    relations(graph, roots)
-        .filter(|&id| {
-            let inputs = graph.inputs_of(&[id]);
-            inputs.contains(&Input::Time) && !inputs.iter().any(|i| matches!(i, Input::State(_)))
-        })
-        .collect()
 }
 
 /// Where left − right = g(0) + t·g' is zero.

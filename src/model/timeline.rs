@@ -26,6 +26,8 @@ pub struct Span<'a> {
     pub output_times: &'a [f64],
     /// Where it ends, if that is not the last output.
     pub stop: Option<Stop<'a>>,
+    /// Values of the switches that come before those on time, all along the span.
+    pub held: &'a [f64],
 }
 
 /// The end of a stretch.
@@ -39,7 +41,7 @@ pub struct Stop<'a> {
 impl<'a> Span<'a> {
     /// From a start that nothing moves to the last output.
     pub fn whole(t_start: f64, output_times: &'a [f64]) -> Self {
-        Self { t_start, t_start_tangents: &[], output_times, stop: None }
+        Self { t_start, t_start_tangents: &[], output_times, stop: None, held: &[] }
     }
 }
 
@@ -153,7 +155,9 @@ impl Breakpoints {
                     || change_times.binary_search_by(|t| t.total_cmp(&start)).is_ok()
                 {
                     let middle = start + 0.5 * (t_end - start);
-                    switches = Some(self.graph.evaluate(&self.conditions, &lookup(middle)));
+                    let mut values = span.held.to_vec();
+                    values.extend(self.graph.evaluate(&self.conditions, &lookup(middle)));
+                    switches = Some(values);
                 }
                 start = t_end;
                 let switches = switches.clone().unwrap_or_default();

@@ -91,7 +91,8 @@ pub struct Species {
     pub name: Option<String>,
     pub compartment: String,
     pub initial: InitialValue,
-    /// Default `false` in level 2, required in level 3; so are the next two.
+    /// Default `false` in level 2, required in level 3; so are the next two. Always `true` where
+    /// the compartment has no dimensions.
     pub has_only_substance_units: bool,
     /// Reactions do not change the species; rules and events may.
     pub boundary_condition: bool,

@@ -196,6 +196,7 @@ fn read_model<'a>(source: &'a Source, node: Node<'a>) -> Result<Model, SbmlError
         model.ignored.push(format!("{constraints} constraint(s)"));
     }
     model.symbols = ids.into_symbols();
+    without_dimensions(&mut model);
     checks::check(source, node, &model)?;
     Ok(model)
 }
@@ -260,6 +261,16 @@ fn species(source: &Source, ids: &Ids, model: Node) -> Result<Vec<Species>, Sbml
         })
     };
     source.items(model, "listOfSpecies", "species")?.into_iter().map(read).collect()
+}
+
+/// A compartment without dimensions has no size: its species are amounts (section 4.6.5).
+fn without_dimensions(model: &mut Model) {
+    for species in &mut model.species {
+        let compartment = model.compartments.iter().find(|c| c.id == species.compartment);
+        if compartment.is_some_and(|c| c.spatial_dimensions == Some(0.0)) {
+            species.has_only_substance_units = true;
+        }
+    }
 }
 
 fn parameters(source: &Source, model: Node) -> Result<Vec<Parameter>, SbmlError> {

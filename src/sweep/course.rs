@@ -39,6 +39,8 @@ pub(super) struct Phase {
     pub(super) timeline: Timeline,
     pub(super) schedule: Schedule,
     pub(super) stop: Stop,
+    /// How closely the time of a root is known.
+    pub(super) resolution: f64,
     /// What happens at its end, in order.
     pub(super) happenings: Vec<Happening>,
     /// Relations after that.

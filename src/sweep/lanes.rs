@@ -35,7 +35,7 @@ impl<'p> LanePreparation<'p> {
             .collect();
         rhs_inputs.extend(slot_inputs(problem));
         rhs_inputs.extend(
-            (0..problem.switches.len()).map(|i| Input::Switch(SwitchIdx::from_position(i))),
+            (0..problem.rhs.switch_count).map(|i| Input::Switch(SwitchIdx::from_position(i))),
         );
         rhs_inputs.push(Input::Time);
         let rhs = Program::new(&graph, rhs_inputs.clone(), &problem.rhs.derivatives);
@@ -161,7 +161,7 @@ impl<'p> LanePreparation<'p> {
             inputs.extend_from_slice(&slots[lane * carried..][..carried]);
             match switches {
                 Some(switches) => inputs.extend_from_slice(switches),
-                None => inputs.extend(std::iter::repeat_n(0.0, self.problem.switches.len())),
+                None => inputs.extend(std::iter::repeat_n(0.0, self.problem.rhs.switch_count)),
             }
             inputs.push(t);
         }

@@ -21,6 +21,14 @@ const KAPPA_1: f64 = 0.2;
 /// More than any bracket of doubles takes.
 const MOST_ITERATIONS: i32 = 200;
 
+/// Where a stretch was cut short.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Met {
+    pub(super) relation: RelationIdx,
+    /// How closely its time is known.
+    pub(super) resolution: f64,
+}
+
 /// A step within which a relation changes.
 struct Bracket {
     /// The stretch's place.
@@ -51,7 +59,7 @@ impl Walk<'_, '_> {
         travellers: &[Traveller<'_>],
         stretches: &mut [Stretch],
         result: &mut BatchResult,
-    ) -> Result<Vec<Option<RelationIdx>>, EngineError> {
+    ) -> Result<Vec<Option<Met>>, EngineError> {
         let mut met = vec![None; stretches.len()];
         if !self.evaluator.problem.events.have_roots() {
             return Ok(met);
@@ -64,7 +72,8 @@ impl Walk<'_, '_> {
         for bracket in &brackets {
             let stretch = &mut stretches[bracket.k];
             cut(stretch, &mut result.schedules[bracket.k], bracket);
-            met[bracket.k] = Some(bracket.relation);
+            let resolution = 2.0 * bracket.epsilon;
+            met[bracket.k] = Some(Met { relation: bracket.relation, resolution });
         }
         self.redo(travellers, stretches, result, &brackets)?;
         Ok(met)

@@ -72,7 +72,7 @@ pub struct PointResult {
     pub probes: Vec<ProbePair>,
     /// Differences with further eps, of the parameters for which they were asked.
     pub refinements: Vec<ProbePair>,
-    /// Predictions of all rows; empty where the point failed.
+    /// Predictions of all rows; empty where a simulation failed.
     pub predictions: Vec<Prediction>,
 }
 
@@ -176,6 +176,7 @@ impl Scorer<'_> {
         let contributions = self.contributions(&predictions);
         if let Some(row) = contributions.iter().position(|l| !l.is_finite()) {
             result.objective = Err(Failure::NotFinite { row: RowIdx::from_position(row) });
+            result.predictions = predictions;
             return result;
         }
         let (theta, linear) = (&self.points[point], &self.linear[point]);

@@ -28,6 +28,14 @@ struct Evaluated {
     tangents: Vec<f64>,
 }
 
+impl Evaluated {
+    fn times(self, factor: &Self) -> Self {
+        let product = |(&a, &b): (&f64, &f64)| a * factor.value + self.value * b;
+        let tangents = self.tangents.iter().zip(&factor.tangents).map(product).collect();
+        Self { value: self.value * factor.value, tangents }
+    }
+}
+
 /// A lane between two stretches of integration.
 #[derive(Debug, Clone)]
 pub(super) struct Traveller<'a> {
@@ -192,9 +200,15 @@ impl<'a> Traveller<'a> {
         assignments.iter().map(|a| self.evaluate(&a.value)).collect()
     }
 
-    fn assign(&mut self, assignments: &[Assignment], values: &[Evaluated]) {
+    fn assign(&mut self, assignments: &[Assignment], values: Vec<Evaluated>) {
         let n = self.problem.state_ids.len();
-        for (assignment, evaluated) in assignments.iter().zip(values) {
+        let factor = |a: &Assignment| a.factor.as_ref().map(|factor| self.evaluate(factor));
+        let factors: Vec<Option<Evaluated>> = assignments.iter().map(factor).collect();
+        for ((assignment, evaluated), factor) in assignments.iter().zip(values).zip(factors) {
+            let evaluated = match factor {
+                Some(factor) => evaluated.times(&factor),
+                None => evaluated,
+            };
             let state = assignment.state.position();
             self.values[state] = evaluated.value;
             for (k, tangent) in evaluated.tangents.iter().enumerate() {
@@ -237,7 +251,7 @@ impl<'a> Traveller<'a> {
                 let event = problem.events.event(pending.event);
                 let values =
                     pending.values.unwrap_or_else(|| self.evaluate_all(&event.assignments));
-                self.assign(&event.assignments, &values);
+                self.assign(&event.assignments, values);
             }
             Happening::Cancel(number) => self.pending.retain(|p| p.number != number),
         }
@@ -254,7 +268,7 @@ impl<'a> Traveller<'a> {
         self.t = after.start;
         self.t_tangents.fill(0.0);
         let values = self.evaluate_all(&after.assignments);
-        self.assign(&after.assignments, &values);
+        self.assign(&after.assignments, values);
         let n = self.problem.state_ids.len();
         for (d, slot) in self.directions.iter().enumerate() {
             let [old, new] = [before, after].map(|p| p.slot_values[slot.position()]);
@@ -362,18 +376,23 @@ impl<'a> Traveller<'a> {
         }
     }
 
-    /// The waiting event that is next to be executed now: the one of the highest priority, of
-    /// those the one that fired first.
+    /// The waiting event that is next to be executed now: the one of the highest priority. Among
+    /// those of the same priority none is preferred (SBML L3V2 section 4.12.3): their numbers draw
+    /// lots, the same in every run. Events without a priority come last, as they fired.
     fn due(&self) -> Option<u32> {
         let at = self.instant();
-        let mut best: Option<(f64, u32)> = None;
+        let mut best: Option<(f64, u64, u32)> = None;
         for pending in self.pending.iter().filter(|p| p.t <= self.t) {
             let priority = self.problem.events.priority(pending.event, &at);
-            if best.is_none_or(|(highest, _)| priority > highest) {
-                best = Some((priority, pending.number));
+            let lot = if priority.is_finite() { lot(pending.number) } else { 0 };
+            let is_next = best.is_none_or(|(highest, lowest, _)| {
+                priority > highest || (priority == highest && lot < lowest)
+            });
+            if is_next {
+                best = Some((priority, lot, pending.number));
             }
         }
-        best.map(|(_, number)| number)
+        best.map(|(_, _, number)| number)
     }
 
     /// The difference of a relation's sides at a point of a stretch.
@@ -415,6 +434,12 @@ impl<'a> Traveller<'a> {
         events.derivatives(difference, &Instant { t, states, slots: self.slots() }, &motion)
     }
 
+    /// Values of the switches that stand for relations.
+    pub(super) fn held(&self) -> Vec<f64> {
+        let truth = |r: &RelationIdx| f64::from(u8::from(self.relations[r.position()]));
+        self.problem.events.held().iter().map(truth).collect()
+    }
+
     /// Sets the truth of a relation whose sides have met.
     pub(super) fn toggle(&mut self, relation: RelationIdx) {
         let truth = &mut self.relations[relation.position()];
@@ -432,4 +457,12 @@ impl<'a> Traveller<'a> {
             || self.problem.breakpoints.change_times(slots).into_iter().any(is_ahead)
             || of_events.into_iter().any(is_ahead)
     }
+}
+
+/// A number's lot: the finaliser of SplitMix64 (Steele, Lea & Flood, OOPSLA 2014).
+fn lot(number: u32) -> u64 {
+    let mut z = u64::from(number).wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
 }

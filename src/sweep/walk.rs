@@ -4,11 +4,12 @@
 use super::course::{Course, Happening, Phase, Stop};
 use super::evaluator::Evaluator;
 use super::integrate::Kind;
+use super::locate::Met;
 use super::outputs::Outputs;
 use super::steady::{Settling, TOLERANCE_FACTOR, natural_time};
 use super::traveller::Traveller;
 use crate::engine::{Batch, BatchResult, Control, EngineError, LaneStatus, Schedule, Timeline};
-use crate::index::{RelationIdx, ScheduleIdx, SlotIdx, TimelineIdx};
+use crate::index::{ScheduleIdx, SlotIdx, TimelineIdx};
 use crate::model::{Span, Stop as SpanStop, have_same_order};
 use std::collections::HashMap;
 
@@ -16,7 +17,8 @@ use std::collections::HashMap;
 const MOST_PHASES: usize = 100_000;
 /// Newton steps towards a root in a replay.
 const MOST_ROOT_STEPS: usize = 20;
-/// A root is met where its correction is this many spacings of doubles at its time.
+/// A root is met where its correction is this many spacings of doubles at its time, or below what
+/// its own lane could resolve.
 const ROOT_SPACINGS: f64 = 8.0;
 
 /// How far lanes go.
@@ -125,6 +127,7 @@ impl Walk<'_, '_> {
                 t_start_tangents: &of_moving(&traveller.t_tangents),
                 output_times: &traveller.simulation().output_times,
                 stop: Some(SpanStop { t, tangents: &of_moving(tangents) }),
+                held: &traveller.held(),
             },
             self.kind.moving,
         );
@@ -183,7 +186,7 @@ impl Walk<'_, '_> {
         travellers: &mut [Traveller<'_>],
         stretches: Vec<Stretch>,
         mut result: BatchResult,
-        met: &[Option<RelationIdx>],
+        met: &[Option<Met>],
         outputs: &mut Outputs,
         courses: &mut [Course],
     ) {
@@ -205,6 +208,7 @@ impl Walk<'_, '_> {
                 timeline: stretch.timeline,
                 schedule: std::mem::take(&mut result.schedules[k]),
                 stop: stretch.stop,
+                resolution: met[k].map_or(0.0, |met| met.resolution),
                 happenings: Vec::new(),
                 relations: Vec::new(),
             };
@@ -213,10 +217,10 @@ impl Walk<'_, '_> {
                     phase.happenings.push(Happening::NextPeriod);
                     traveller.apply(Happening::NextPeriod);
                 }
-                if let Some(relation) = met[k] {
-                    traveller.toggle(relation);
+                if let Some(met) = met[k] {
+                    traveller.toggle(met.relation);
                 }
-                match traveller.happen(met[k]) {
+                match traveller.happen(met[k].map(|met| met.relation)) {
                     Ok(list) => phase.happenings.extend(list),
                     Err(status) => traveller.end(status),
                 }
@@ -407,7 +411,7 @@ impl Walk<'_, '_> {
                 let stretch = &mut stretches[k];
                 let t = stretch.timeline.segments.last().map_or(f64::NAN, |s| s.t_end);
                 let length = t - stretch.timeline.t_start;
-                let spacing = ROOT_SPACINGS * f64::EPSILON * t.abs();
+                let spacing = (ROOT_SPACINGS * f64::EPSILON * t.abs()).max(phases[k].resolution);
                 let stalls = correction.abs() >= 0.5 * last_corrections[k]
                     && correction.abs() < 1e-9 * length;
                 if correction.abs() <= spacing || stalls {
