@@ -1001,14 +1001,45 @@ fn a_reader_that_goes_away_is_no_failure() {
 }
 
 #[test]
+fn a_model_by_itself() {
+    let bench = Bench::new();
+    let line = "simulate p/model.xml --end 10 --steps 4 --engine cpu";
+    let ran = well(bench.path(), line);
+    let mut reader = csv::Reader::from_reader(ran.out.as_bytes());
+    assert_eq!(reader.headers().unwrap(), vec!["time", "A", "B"]);
+    // A <=> B with k1 = 0.8, k2 = 0.6, A(0) = 1, B(0) = 0, as the model has it.
+    let (k1, k2) = (0.8, 0.6);
+    let rows: Vec<Vec<f64>> = reader
+        .records()
+        .map(|row| row.unwrap().iter().map(|cell| cell.parse().unwrap()).collect())
+        .collect();
+    assert_eq!(rows.iter().map(|row| row[0]).collect::<Vec<_>>(), [0.0, 2.5, 5.0, 7.5, 10.0]);
+    for row in &rows {
+        let a = (k2 + k1 * (-(k1 + k2) * row[0]).exp()) / (k1 + k2);
+        // Ten times the default tolerance.
+        assert!((row[1] - a).abs() < 1e-7 && (row[2] - (1.0 - a)).abs() < 1e-7, "{row:?}: {a}");
+    }
+    assert!(ran.err.contains("steps; engine cpu"), "{}", ran.err);
+    well(bench.path(), &format!("{line} --variables B,k1 --out t.csv"));
+    let text = fs::read_to_string(bench.path().join("t.csv")).unwrap();
+    assert!(text.starts_with("time,B,k1\n0.0,"), "{text}");
+
+    bench.refused("simulate p/model.xml", &["--end"]);
+    bench.refused("simulate p/model.xml --end -1", &["--end -1", "positive"]);
+    bench.refused("simulate p/model.xml --end 1 --steps 0", &["--steps 0"]);
+    bench.refused("simulate p/model.xml --end 1 --at random:1", &["--at"]);
+    bench.refused("simulate p/model.xml --end 1 --variables X", &["p/model.xml", "\"X\""]);
+}
+
+#[test]
 fn help_names_the_options_and_gives_examples() {
     let folder = data("");
-    let solver = "--engine --adapter --threads --rtol --atol --max-steps --steps --verbose --quiet";
-    let check = "--at --seed --eps --label --parameters --check-rtol --check-atol --out";
+    let solver = "--engine --adapter --threads --rtol --atol --max-steps --verbose --quiet";
+    let check = "--at --seed --eps --label --parameters --check-rtol --check-atol --steps --out";
     for (command, options) in [
         ("check", format!("{solver} {check} --detailed")),
         ("sweep", format!("{solver} {check} --points --consistent --overwrite")),
-        ("simulate", format!("{solver} --at --seed --out")),
+        ("simulate", format!("{solver} --at --seed --out --end --steps --variables --amounts")),
         ("startpoints", "--points --seed --out --verbose --quiet".to_owned()),
         ("devices", "--verbose --quiet".to_owned()),
     ] {

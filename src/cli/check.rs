@@ -1,6 +1,6 @@
 //! `gradsweep check`.
 
-use super::options::{CheckOptions, DEFAULT_CONSISTENT, SolverOptions, Steps, points_at};
+use super::options::{CheckOptions, DEFAULT_CONSISTENT, SolverOptions, points_at};
 use super::output::Output;
 use super::{CliError, Manner, engines};
 use crate::check::{self, VerdictKind, own_gradient};
@@ -44,7 +44,7 @@ pub struct Arguments {
 }
 
 pub(super) fn run(arguments: &Arguments, manner: Manner) -> Result<ExitCode, CliError> {
-    let settings = arguments.solver.settings()?;
+    let settings = arguments.solver.settings(arguments.check.steps)?;
     let eps = arguments.check.eps_grid()?;
     let criteria = arguments.check.criteria()?;
     arguments.solver.start_threads()?;
@@ -95,7 +95,7 @@ pub(super) fn run(arguments: &Arguments, manner: Manner) -> Result<ExitCode, Cli
     text.push_str(&format!(
         "{}; {} steps; rtol {:e} atol {:e}\n",
         engines.probes.describe(),
-        step_word(&arguments.solver),
+        arguments.check.steps.word(),
         settings.rtol,
         settings.atol
     ));
@@ -109,12 +109,4 @@ pub(super) fn run(arguments: &Arguments, manner: Manner) -> Result<ExitCode, Cli
         std::io::stdout().write_all(text.as_bytes()).map_err(CliError::output("-"))?;
     }
     Ok(if any_failed { ExitCode::from(1) } else { ExitCode::SUCCESS })
-}
-
-/// The word for how probes choose their steps.
-pub(super) fn step_word(solver: &SolverOptions) -> &'static str {
-    match solver.steps {
-        Steps::Shared => "shared",
-        Steps::Adaptive => "adaptive",
-    }
 }

@@ -27,6 +27,7 @@ pub enum EngineChoice {
     Cpu,
 }
 
+/// How perturbed copies choose their steps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Steps {
     /// Probes replay the steps of their point: differences free of step-size noise.
@@ -56,9 +57,6 @@ pub struct SolverOptions {
     /// Attempted steps after which an integration is given up.
     #[arg(long, default_value_t = 10_000, value_name = "N")]
     pub max_steps: u32,
-    /// How perturbed copies choose their steps.
-    #[arg(long, value_enum, default_value = "shared")]
-    pub steps: Steps,
     /// Leave out the objective priors: the likelihood alone.
     #[arg(long)]
     pub no_priors: bool,
@@ -66,7 +64,7 @@ pub struct SolverOptions {
 
 impl SolverOptions {
     /// The settings, if they make sense.
-    pub fn settings(&self) -> Result<Settings, CliError> {
+    pub fn settings(&self, steps: Steps) -> Result<Settings, CliError> {
         for (name, value, most) in [("--rtol", self.rtol, 1.0), ("--atol", self.atol, f64::MAX)] {
             if !(value.is_finite() && value > 0.0 && value <= most) {
                 let limit = if most == 1.0 { " up to 1" } else { "" };
@@ -80,7 +78,7 @@ impl SolverOptions {
             rtol: self.rtol,
             atol: self.atol,
             max_steps: self.max_steps,
-            steps: match self.steps {
+            steps: match steps {
                 Steps::Shared => StepMode::Shared,
                 Steps::Adaptive => StepMode::Adaptive,
             },
@@ -111,6 +109,16 @@ impl SolverOptions {
     }
 }
 
+impl Steps {
+    /// The word in reports.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Shared => "shared",
+            Self::Adaptive => "adaptive",
+        }
+    }
+}
+
 /// What is checked and how it is judged.
 #[derive(Debug, Clone, Args)]
 pub struct CheckOptions {
@@ -128,6 +136,9 @@ pub struct CheckOptions {
     /// Relative deviation from the estimate, beyond its bound, that a right gradient may have.
     #[arg(long, default_value_t = Criteria::default().rtol, value_name = "R", allow_negative_numbers = true)]
     pub check_rtol: f64,
+    /// How perturbed copies choose their steps.
+    #[arg(long, value_enum, default_value = "shared")]
+    pub steps: Steps,
     /// Absolute deviation that a right gradient may have.
     #[arg(long, default_value_t = Criteria::default().atol, value_name = "A", allow_negative_numbers = true)]
     pub check_atol: f64,

@@ -1,6 +1,7 @@
 //! `gradsweep simulate`.
 
-use super::options::{SolverOptions, points_at, usage};
+use super::model::ModelOptions;
+use super::options::{SolverOptions, Steps, points_at, usage};
 use super::output::Output;
 use super::{CliError, engines};
 use crate::report::write_simulation_table;
@@ -10,14 +11,16 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-/// Simulate a problem at one point: PEtab simulation table, log-likelihood and chi2.
+/// Simulate a problem at one point: PEtab simulation table, log-likelihood and chi2. Or a model by
+/// itself: what it computes, over time.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  \
     gradsweep simulate data/stat5\n  \
     gradsweep simulate data/stat5 --out simulations.tsv --rtol 1e-10\n  \
-    gradsweep simulate data/stat5 --at point.csv --out -")]
+    gradsweep simulate data/stat5 --at point.csv --out -\n  \
+    gradsweep simulate data/stat5/model.xml --end 60 --steps 120 --out states.csv")]
 pub struct Arguments {
-    /// PEtab YAML file, or a folder that holds one.
+    /// PEtab YAML file, a folder that holds one, or an SBML file.
     problem: PathBuf,
     /// The point: `nominal`, `random:1`, or a points file of one row.
     #[arg(long, default_value = "nominal", value_name = "nominal|random:1|FILE.csv")]
@@ -26,16 +29,25 @@ pub struct Arguments {
     #[arg(long, default_value_t = 0)]
     seed: u64,
     /// Where to write the simulation table (TSV), `-` for standard output; without it only the
-    /// sums are printed.
-    #[arg(long, value_name = "FILE.tsv")]
+    /// sums are printed. Of an SBML file the values over time (CSV), `-` by default.
+    #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
+    #[command(flatten)]
+    model: ModelOptions,
     #[command(flatten)]
     solver: SolverOptions,
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, CliError> {
-    let settings = arguments.solver.settings()?;
+    let settings = arguments.solver.settings(Steps::Adaptive)?;
     arguments.solver.start_threads()?;
+    if arguments.model.is_meant(&arguments.problem) {
+        if arguments.at != "nominal" {
+            return Err(usage("--at: a model by itself has no parameter table, and no points"));
+        }
+        let out = arguments.out.as_deref();
+        return arguments.model.run(&arguments.problem, out, &arguments.solver, settings);
+    }
     let problem = arguments.solver.load(&arguments.problem)?;
     let points = points_at(&problem, &arguments.at, arguments.seed)?;
     if points.len() != 1 {

@@ -1,6 +1,5 @@
 //! `gradsweep sweep`.
 
-use super::check::step_word;
 use super::options::{CheckOptions, DEFAULT_CONSISTENT, SolverOptions, points_at, usage};
 use super::output::{Output, result_folder};
 use super::{CliError, Manner, engines};
@@ -56,7 +55,7 @@ pub struct Arguments {
 }
 
 pub(super) fn run(arguments: &Arguments, manner: Manner) -> Result<ExitCode, CliError> {
-    let settings = arguments.solver.settings()?;
+    let settings = arguments.solver.settings(arguments.check.steps)?;
     let eps = arguments.check.eps_grid()?;
     let criteria = arguments.check.criteria()?;
     if !(0.0..1.0).contains(&arguments.consistent) {
@@ -139,7 +138,7 @@ pub(super) fn run(arguments: &Arguments, manner: Manner) -> Result<ExitCode, Cli
         summary.points,
         summary.failed_points,
         summary.lanes,
-        step_word(&arguments.solver),
+        arguments.check.steps.word(),
         settings.rtol,
         settings.atol,
         folder.display()
@@ -205,7 +204,7 @@ fn record(
         rtol: arguments.solver.rtol,
         atol: arguments.solver.atol,
         max_steps: arguments.solver.max_steps,
-        steps: step_word(&arguments.solver),
+        steps: arguments.check.steps.word(),
         gradient: "own, forward tangents".to_owned(),
         at,
         seed: arguments.seed,

@@ -7,5 +7,5 @@ mod terminal;
 
 pub use csv_tables::{CheckTable, FailureTable, PointTable, write_eps, write_parameters};
 pub use record::{RunRecord, digest};
-pub use simulations::write_simulation_table;
+pub use simulations::{write_simulation_table, write_time_course};
 pub use terminal::{Style, check_table, parameter_table};

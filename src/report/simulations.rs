@@ -1,6 +1,7 @@
 //! The PEtab simulation table: the measurement table with simulated instead of measured values.
 
 use crate::model::OdeProblem;
+use crate::model::standalone::Standalone;
 use crate::objective::Prediction;
 use crate::petab::{Row, Table};
 use std::io::{self, Write};
@@ -39,6 +40,29 @@ pub fn write_simulation_table(
         SimulatedRow { table: measurement.table, cells, y: prediction.y }
     });
     write_rows(&part.measurement_tables, rows, out)
+}
+
+/// Writes what a model computes over time: comma-separated, a line for each time, a column for each
+/// quantity by its id, with as many digits as give back the same bits.
+///
+/// # Errors
+/// Those of `out`.
+pub fn write_time_course(
+    standalone: &Standalone,
+    predictions: &[Prediction],
+    out: &mut dyn Write,
+) -> io::Result<()> {
+    let ids = standalone.quantities.iter().map(|q| q.id.as_str());
+    let header: Vec<&str> = std::iter::once("time").chain(ids).collect();
+    writeln!(out, "{}", header.join(","))?;
+    for (t, time) in standalone.times.iter().enumerate() {
+        write!(out, "{time:?}")?;
+        for q in 0..standalone.quantities.len() {
+            write!(out, ",{:?}", predictions[standalone.row(t, q).position()].y)?;
+        }
+        writeln!(out)?;
+    }
+    Ok(())
 }
 
 /// A measurement's cells and its simulated value.
