@@ -52,7 +52,7 @@ pub(super) fn run(arguments: &Arguments, manner: Manner) -> Result<ExitCode, Cli
     let plan = arguments.check.plan(&problem, eps, criteria, settings, DEFAULT_CONSISTENT)?;
     let points = points_at(&problem, &arguments.at, arguments.seed)?;
     let probes =
-        2 * plan.eps.len() * plan.parameters.len() * points.len() * problem.simulations.len();
+        2 * plan.eps.len() * plan.parameters.len() * points.len() * problem.simulation_count();
     let engines = engines::choose(&arguments.solver, &problem, settings, probes)?;
     let evaluator = Evaluator::new(
         &problem,

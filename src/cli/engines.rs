@@ -7,6 +7,7 @@ use crate::engine::fallback::FallbackEngine;
 use crate::engine::gpu::{self, GpuEngine};
 use crate::engine::{Engine, EngineError};
 use crate::model::OdeProblem;
+use crate::rosenbrock::StepGenerator;
 use crate::startpoints;
 use crate::sweep::{Evaluator, Settings, no_refinement};
 use std::sync::Arc;
@@ -85,7 +86,7 @@ pub fn choose(
 
 fn on_gpu(engine: GpuEngine, problem: &OdeProblem, reason: String) -> Engines {
     let engine: Arc<dyn Engine> = Arc::new(FallbackEngine::new(Box::new(engine)));
-    let directions = problem.dynamic_directions().len();
+    let directions = problem.all().map(|m| m.dynamic_directions().len()).max().unwrap_or(0);
     // Measured: one tangent adds 1 to 1.6 times the step.
     let tangent_ops = step_operations(problem) * (1 + directions);
     if tangent_ops <= LARGEST_TANGENT_SHADER {
@@ -96,8 +97,10 @@ fn on_gpu(engine: GpuEngine, problem: &OdeProblem, reason: String) -> Engines {
     Engines { probes: engine, tangents: Arc::new(CpuEngine), reason }
 }
 
+/// Of the largest step among the problem's models.
 fn step_operations(problem: &OdeProblem) -> usize {
-    crate::rosenbrock::StepGenerator::new(&problem.rhs).replay().program.ops().len()
+    let of_model = |m: &OdeProblem| StepGenerator::new(&m.rhs).replay().program.ops().len();
+    problem.all().map(of_model).max().unwrap_or(0)
 }
 
 /// Times both engines on some points of the problem, compiling included; gives the adapter's

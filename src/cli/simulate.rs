@@ -78,7 +78,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, CliError> {
         "llh  {}\n{prior}chi2 {}\nrows {}\nengine {} rtol {:e} atol {:e}",
         result.prior - objective,
         result.chi2,
-        problem.rows.len(),
+        problem.row_count(),
         engines.probes.describe(),
         settings.rtol,
         settings.atol

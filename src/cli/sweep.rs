@@ -70,8 +70,9 @@ pub(super) fn run(arguments: &Arguments, manner: Manner) -> Result<ExitCode, Cli
     let points = draw(arguments, &problem)?;
     let folder =
         arguments.out.clone().unwrap_or_else(|| PathBuf::from(format!("{}-sweep", problem.name)));
-    let dynamic = problem.dynamic_directions().len() * problem.simulations.len();
-    let integrations = points.len() * (problem.simulations.len() + 2 * plan.eps.len() * dynamic);
+    let dynamic: usize =
+        problem.all().map(|m| m.dynamic_directions().len() * m.simulations.len()).sum();
+    let integrations = points.len() * (problem.simulation_count() + 2 * plan.eps.len() * dynamic);
     let engines = engines::choose(&arguments.solver, &problem, settings, integrations)?;
     // A default folder is the program's own: an earlier sweep's reports there may be replaced.
     result_folder(&folder, arguments.overwrite || arguments.out.is_none())?;

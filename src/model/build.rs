@@ -1,9 +1,10 @@
 //! Assembling an [`OdeProblem`] from the tables and the model.
 
+use super::aliases::Aliases;
+use super::assignments::{lower_events, period_assignments, set_along_the_way};
 use super::environment::{Binding, Environment};
-use super::events::{Assignment, AssignmentNodes, EventNodes, Events};
+use super::events::{Assignment, Events};
 use super::formulas::{ParameterFormulas, depends_on, parameters_of};
-use super::lower::truth;
 use super::periods::{PeriodTables, changes};
 use super::rows::{Overrides, RowTable};
 use super::switches::{Switched, extract, jumps_on_states};
@@ -11,36 +12,47 @@ use super::timeline::{Breakpoints, Span};
 use super::{
     EstimatedParameter, ModelError, Observable, OdeProblem, Period, Simulation, SlotValue,
 };
-use crate::graph::{Graph, Input, NodeId, Substitution};
-use crate::index::{ParameterIdx, PeriodIdx, SimulationIdx, SlotIdx, StateIdx};
-use crate::math::Expr;
+use crate::graph::{Graph, Input, NodeId};
+use crate::index::{ParameterIdx, PeriodIdx, SimulationIdx, SlotIdx};
 use crate::objective::{NoiseModel, Priors};
 use crate::petab::{self, Problem};
 use crate::rosenbrock::RightHandSide;
 use crate::sbml;
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
+use std::sync::Arc;
 
 /// Reads a problem (a PEtab YAML file, or a folder that holds one) and its model.
 pub fn load(path: &Path) -> Result<OdeProblem, ModelError> {
     let problem = build(petab::load(path)?)?;
     if problem.parameters.is_empty() {
-        return Err(ModelError::NothingEstimated { file: problem.petab.path });
+        return Err(ModelError::NothingEstimated { file: problem.petab.path.clone() });
     }
     Ok(problem)
 }
 
-/// Builds the ODE problem of a PEtab problem.
+/// Builds the ODE problem of a PEtab problem: of its first model, with those of further models
+/// beside it. A model without measurements takes no part.
 pub fn build(problem: Problem) -> Result<OdeProblem, ModelError> {
-    let here = problem.path.display().to_string();
-    let unsupported =
-        |place: String, what: &str| Err(ModelError::Unsupported { place, what: what.to_owned() });
-    let [part] = problem.models.as_slice() else {
-        return unsupported(here, "a problem of several models");
-    };
-    if let Some(entry) = part.mapping.iter().find(|m| m.model_entity.is_some()) {
-        return unsupported(entry.place.to_string(), "a mapping table");
+    let problem = Arc::new(problem);
+    let measured = |m: &usize| !problem.models[*m].measurements.is_empty();
+    let mut parts = (0..problem.models.len()).filter(measured);
+    // A problem without any measurement is refused when it is read.
+    let mut first = build_part(&problem, parts.next().unwrap_or(0))?;
+    for model in parts {
+        let mut other = build_part(&problem, model)?;
+        other.priors = Priors::absent(&problem);
+        first.notes.append(&mut other.notes);
+        first.others.push(other);
     }
+    Ok(first)
+}
+
+/// The ODE problem of one model.
+fn build_part(problem: &Arc<Problem>, model_index: usize) -> Result<OdeProblem, ModelError> {
+    let aliases = Aliases::new(&problem.models[model_index]);
+    let aliased = aliases.apply(&problem.models[model_index]);
+    let part = aliased.as_ref().unwrap_or(&problem.models[model_index]);
     let model = sbml::read_file(&part.model_location)?;
 
     let parameters: Vec<EstimatedParameter> =
@@ -54,10 +66,10 @@ pub fn build(problem: Problem) -> Result<OdeProblem, ModelError> {
         .flat_map(|(_, _, period)| changes(part, &period.applied))
         .map(|change| change.target.as_str())
         .collect();
-    let overrides = Overrides::new(&problem.parameters, &model, &targets);
+    let overrides = Overrides::new(&problem.parameters, &model, &targets, &aliases);
     let mut builder =
         Builder { graph: Graph::new(), slots: Slots::default(), formulas: Default::default() };
-    let mut bindings = builder.bind_parameters(&problem.parameters, &tables);
+    let mut bindings = builder.bind_parameters(&problem.parameters, &tables, &aliases);
     let file = part.model_location.display().to_string();
     let moved = set_along_the_way(part, &tables, &overrides);
     let state_ids = Environment::new(&model, file.clone(), HashMap::new(), &moved);
@@ -66,6 +78,7 @@ pub fn build(problem: Problem) -> Result<OdeProblem, ModelError> {
 
     let mut environment = Environment::new(&model, file, bindings, &moved);
     environment.start_at(builder.start_time(&tables));
+    aliases.check(|id| environment.has(id))?;
     refuse_bad_targets(part, &tables, &environment)?;
     let graph = &mut builder.graph;
     let derivatives = environment.derivatives(graph)?;
@@ -143,9 +156,11 @@ pub fn build(problem: Problem) -> Result<OdeProblem, ModelError> {
         dynamic,
         reaching,
         heirs,
-        priors: Priors::new(&problem),
+        priors: Priors::new(problem),
         notes,
-        petab: problem,
+        petab: problem.clone(),
+        model_index,
+        others: Vec::new(),
     })
 }
 
@@ -219,6 +234,7 @@ impl Builder {
         &mut self,
         table: &[petab::Parameter],
         tables: &PeriodTables,
+        aliases: &Aliases,
     ) -> HashMap<String, Binding> {
         let mut bindings = HashMap::new();
         let mut next = 0;
@@ -231,7 +247,7 @@ impl Builder {
             } else {
                 self.graph.constant(parameter.nominal.unwrap_or(f64::NAN))
             };
-            bindings.insert(parameter.id.clone(), Binding::Always(node));
+            bindings.insert(aliases.resolve(&parameter.id).to_owned(), Binding::Always(node));
         }
         bindings
     }
@@ -381,158 +397,6 @@ impl Builder {
         }
         Ok(list)
     }
-}
-
-/// Names that a later period gives a value which only the trajectory or an earlier period tells:
-/// they must be states.
-fn set_along_the_way(
-    part: &petab::ModelProblem,
-    tables: &PeriodTables,
-    overrides: &Overrides<'_>,
-) -> HashSet<String> {
-    let later = tables.all().filter(|(_, is_first, _)| !is_first);
-    later
-        .flat_map(|(_, _, period)| changes(part, &period.own))
-        .filter(|change| !overrides.is_constant(&change.value))
-        .map(|change| change.target.clone())
-        .collect()
-}
-
-/// The events of a model in the graph.
-fn lower_events(
-    graph: &mut Graph,
-    environment: &mut Environment<'_>,
-    model: &sbml::Model,
-) -> Result<Vec<EventNodes>, ModelError> {
-    let none = HashMap::new();
-    let mut list = Vec::new();
-    for (i, event) in model.events.iter().enumerate() {
-        // Without a trigger it never fires (L3V2).
-        let Some(trigger) = &event.trigger.math else { continue };
-        let place = event.place.to_string();
-        let lowered = environment.expression(graph, trigger, &none, &place)?;
-        let mut optional = |expr: &Option<Expr>, environment: &mut Environment<'_>| {
-            expr.as_ref().map(|expr| environment.expression(graph, expr, &none, &place)).transpose()
-        };
-        let delay = optional(&event.delay, environment)?;
-        let priority = optional(&event.priority, environment)?;
-        let assigned: Vec<(&str, &Expr, String)> = event
-            .assignments
-            .iter()
-            .map(|a| (a.variable.as_str(), &a.math, a.place.to_string()))
-            .collect();
-        list.push(EventNodes {
-            id: event.id.clone().unwrap_or_else(|| format!("event {}", i + 1)),
-            trigger: truth(graph, lowered),
-            delay,
-            priority,
-            assignments: event_assignments(graph, environment, &assigned)?,
-            initial_value: event.trigger.initial_value,
-            persistent: event.trigger.persistent,
-            use_values_from_trigger_time: event.use_values_from_trigger_time,
-        });
-    }
-    Ok(list)
-}
-
-/// What states become when each period starts, by place; nothing for first periods.
-fn period_assignments(
-    graph: &mut Graph,
-    environment: &mut Environment<'_>,
-    part: &petab::ModelProblem,
-    tables: &PeriodTables,
-) -> Result<Vec<Vec<AssignmentNodes>>, ModelError> {
-    let mut list = Vec::with_capacity(tables.len());
-    for (_, is_first, period) in tables.all() {
-        if is_first {
-            list.push(Vec::new());
-            continue;
-        }
-        let own: Vec<(&str, &Expr, String)> = changes(part, &period.own)
-            .filter(|change| environment.state_of(&change.target).is_some())
-            .map(|change| (change.target.as_str(), &change.value, change.place.to_string()))
-            .collect();
-        list.push(assignments_of_period(graph, environment, &own)?);
-    }
-    Ok(list)
-}
-
-/// Assignments of formulas to variables, all evaluated on what was before; where a species is given
-/// a concentration and its state is an amount, its compartment is named.
-fn assignments<'e>(
-    graph: &mut Graph,
-    environment: &mut Environment<'e>,
-    list: &[(&str, &Expr, String)],
-) -> Result<Vec<(StateIdx, NodeId, Option<&'e str>)>, ModelError> {
-    let none = HashMap::new();
-    let mut assigned = Vec::with_capacity(list.len());
-    for (variable, expr, place) in list {
-        let value = environment.expression(graph, expr, &none, place)?;
-        let Some(state) = environment.state_of(variable) else {
-            return Err(ModelError::Unsupported {
-                place: place.clone(),
-                what: format!("an assignment to {variable:?}, which a rule gives"),
-            });
-        };
-        assigned.push((state, value, environment.varying_compartment_of(variable)));
-    }
-    Ok(assigned)
-}
-
-/// Those of an event: a concentration becomes an amount in the compartment as it is when the event
-/// is executed, before what the event does to it; new sizes keep amounts.
-fn event_assignments(
-    graph: &mut Graph,
-    environment: &mut Environment<'_>,
-    list: &[(&str, &Expr, String)],
-) -> Result<Vec<AssignmentNodes>, ModelError> {
-    let mut nodes = Vec::with_capacity(list.len());
-    for (state, value, compartment) in assignments(graph, environment, list)? {
-        let factor = compartment.map(|c| environment.value_along(graph, c)).transpose()?;
-        nodes.push(AssignmentNodes { state, value, factor });
-    }
-    Ok(nodes)
-}
-
-/// Those of a period: new sizes keep concentrations, and those that are assigned hold in the
-/// compartment as it is then.
-fn assignments_of_period(
-    graph: &mut Graph,
-    environment: &mut Environment<'_>,
-    list: &[(&str, &Expr, String)],
-) -> Result<Vec<AssignmentNodes>, ModelError> {
-    let mut all = assignments(graph, environment, list)?;
-    for (compartment, _, _) in list {
-        for species in environment.amounts_in(compartment) {
-            let state = environment.state_of(species).expect("amounts are states");
-            if !all.iter().any(|(other, _, _)| *other == state) {
-                let value = environment.value_along(graph, species)?;
-                all.push((state, value, environment.varying_compartment_of(species)));
-            }
-        }
-    }
-    let new_values: HashMap<StateIdx, NodeId> = all
-        .iter()
-        .filter(|(_, _, compartment)| compartment.is_none())
-        .map(|&(state, value, _)| (state, value))
-        .collect();
-    let mut after = Substitution::new(None, |graph: &mut Graph, input| match input {
-        Input::State(state) if new_values.contains_key(&state) => new_values[&state],
-        other => graph.input(other),
-    });
-    let mut nodes = Vec::with_capacity(all.len());
-    for (state, value, compartment) in all {
-        let value = match compartment {
-            Some(compartment) => {
-                let size = environment.value_along(graph, compartment)?;
-                let size = after.apply(graph, size);
-                graph.mul(value, size)
-            }
-            None => value,
-        };
-        nodes.push(AssignmentNodes { state, value, factor: None });
-    }
-    Ok(nodes)
 }
 
 fn refuse_bad_targets(

@@ -109,9 +109,9 @@ impl<'a> Environment<'a> {
         &self.state_ids
     }
 
-    /// Whether the model has an entity of this id.
+    /// Whether the model has an entity of this id, local parameters among them.
     pub(super) fn has(&self, id: &str) -> bool {
-        self.model.symbols.contains_key(id)
+        self.model.symbols.contains_key(id) || self.local_values.contains_key(id)
     }
 
     /// Whether an assignment rule gives the id's value.
@@ -479,9 +479,7 @@ impl Scope for Names<'_, '_> {
         if let Some(&node) = self.extra.get(id) {
             return Ok(node);
         }
-        let known = self.environment.has(id)
-            || self.environment.bindings.contains_key(id)
-            || self.environment.local_values.contains_key(id);
+        let known = self.environment.has(id) || self.environment.bindings.contains_key(id);
         if !known {
             return Err(ModelError::UnknownSymbol { place: self.place(), id: id.to_owned() });
         }

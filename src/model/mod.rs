@@ -4,6 +4,8 @@
 //! simulation a table that maps each slot to a number or to an estimated parameter. One set of
 //! programs serves all conditions; conditions differ in data.
 
+mod aliases;
+mod assignments;
 mod build;
 mod environment;
 mod error;
@@ -33,6 +35,7 @@ use crate::index::{
 use crate::objective::{NoiseModel, Priors};
 use crate::petab::ParameterScale;
 use crate::rosenbrock::RightHandSide;
+use std::sync::Arc;
 
 /// A coordinate of a point.
 #[derive(Debug, Clone, PartialEq)]
@@ -162,11 +165,46 @@ pub struct OdeProblem {
     heirs: Vec<Option<SlotIdx>>,
     /// What a report must say about approximations.
     pub notes: Vec<String>,
-    /// The problem as read.
-    pub petab: crate::petab::Problem,
+    /// The problem as read, and which of its models this is.
+    pub petab: Arc<crate::petab::Problem>,
+    pub model_index: usize,
+    /// Further models with the same parameters: their likelihoods add to the objective.
+    pub others: Vec<OdeProblem>,
 }
 
 impl OdeProblem {
+    /// This model, then the further ones.
+    pub fn all(&self) -> impl Iterator<Item = &OdeProblem> {
+        std::iter::once(self).chain(&self.others)
+    }
+
+    /// Number of simulations of all models.
+    pub fn simulation_count(&self) -> usize {
+        self.all().map(|part| part.simulations.len()).sum()
+    }
+
+    /// Number of measurement rows of all models.
+    pub fn row_count(&self) -> usize {
+        self.all().map(|part| part.rows.len()).sum()
+    }
+
+    /// Numbers of simulations and of rows of this model alone.
+    pub fn own_counts(&self) -> (usize, usize) {
+        (self.simulations.len(), self.rows.len())
+    }
+
+    /// A simulation, counted through all models.
+    pub fn simulation(&self, index: SimulationIdx) -> &Simulation {
+        let mut all = self.all().flat_map(|part| &part.simulations);
+        all.nth(index.position()).expect("a simulation of the problem")
+    }
+
+    /// A row, counted through all models, with the model that it belongs to.
+    pub fn row(&self, index: RowIdx) -> (&OdeProblem, &Row) {
+        let mut all = self.all().flat_map(|part| part.rows.iter().map(move |row| (part, row)));
+        all.nth(index.position()).expect("a row of the problem")
+    }
+
     /// Makes the objective the negative log-likelihood alone, and notes it where that leaves
     /// something out.
     pub fn leave_out_priors(&mut self) {

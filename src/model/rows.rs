@@ -1,5 +1,6 @@
 //! Measurement rows, and what their cells and the conditions' cells refer to.
 
+use super::aliases::Aliases;
 use super::formulas::ParameterFormulas;
 use super::{ModelError, Observable, Row, SlotValue};
 use crate::index::{ObservableIdx, ParameterIdx, PeriodIdx, RowIdx, SimulationIdx, SlotIdx};
@@ -131,6 +132,7 @@ impl<'a> Overrides<'a> {
         table: &'a [petab::Parameter],
         model: &'a sbml::Model,
         targets: &HashSet<&str>,
+        aliases: &'a Aliases,
     ) -> Self {
         let mut values = HashMap::new();
         let mut defined_otherwise: HashSet<&str> = targets.clone();
@@ -153,7 +155,9 @@ impl<'a> Overrides<'a> {
             } else {
                 SlotValue::Number(parameter.nominal.unwrap_or(f64::NAN))
             };
+            // Formulas know it by its name in the model, cells of measurements by its own.
             values.insert(parameter.id.as_str(), value);
+            values.insert(aliases.resolve(&parameter.id), value);
         }
         Self { values }
     }

@@ -147,13 +147,13 @@ impl<'a, W: Write> FailureTable<'a, W> {
     ) -> io::Result<()> {
         let (simulation, time, steps) = match failure {
             Failure::Lane { simulation, report } => (
-                self.problem.simulations[simulation.position()].id.clone(),
+                self.problem.simulation(*simulation).id.clone(),
                 number(report.t),
                 report.steps.to_string(),
             ),
             Failure::NotFinite { row } => {
-                let row = &self.problem.rows[row.position()];
-                let simulation = &self.problem.simulations[row.simulation.position()];
+                let (part, row) = self.problem.row(*row);
+                let simulation = &part.simulations[row.simulation.position()];
                 (simulation.id.clone(), number(simulation.output_times[row.output]), String::new())
             }
             Failure::Prior { .. } => (String::new(), String::new(), String::new()),

@@ -29,17 +29,33 @@ pub fn write_simulation_table(
     predictions: &[Prediction],
     out: &mut dyn Write,
 ) -> io::Result<()> {
-    assert_eq!(predictions.len(), problem.rows.len(), "one prediction for each row");
-    // An ODE problem is made of a single model.
-    let part = &problem.petab.models[0];
-    let rows = problem.rows.iter().zip(predictions).map(|(row, prediction)| {
-        let measurement = &part.measurements[row.measurement];
-        let cells = part.measurement_tables[measurement.table]
-            .row(measurement.row)
-            .expect("a measurement is a row of its table");
-        SimulatedRow { table: measurement.table, cells, y: prediction.y }
-    });
-    write_rows(&part.measurement_tables, rows, out)
+    assert_eq!(predictions.len(), problem.row_count(), "one prediction for each row");
+    // Models of one v2 problem share their tables; each part of a v1 problem has its own.
+    let mut tables: Vec<&Table> = Vec::new();
+    let mut rows: Vec<SimulatedRow<'_>> = Vec::with_capacity(predictions.len());
+    let mut predictions = predictions.iter();
+    for model in problem.all() {
+        let part = &problem.petab.models[model.model_index];
+        let first = tables
+            .iter()
+            .position(|table| {
+                part.measurement_tables.first().is_some_and(|t| std::ptr::eq(*table, t))
+            })
+            .unwrap_or_else(|| {
+                tables.extend(part.measurement_tables.iter());
+                tables.len() - part.measurement_tables.len()
+            });
+        for (row, prediction) in model.rows.iter().zip(predictions.by_ref()) {
+            let measurement = &part.measurements[row.measurement];
+            let cells = part.measurement_tables[measurement.table]
+                .row(measurement.row)
+                .expect("a measurement is a row of its table");
+            let place = (first + measurement.table, measurement.row);
+            rows.push(SimulatedRow { place, cells, y: prediction.y });
+        }
+    }
+    rows.sort_by_key(|row| row.place);
+    write_rows(&tables, rows.into_iter(), out)
 }
 
 /// Writes what a model computes over time: comma-separated, a line for each time, a column for each
@@ -67,14 +83,14 @@ pub fn write_time_course(
 
 /// A measurement's cells and its simulated value.
 struct SimulatedRow<'t> {
-    /// The position of its table.
-    table: usize,
+    /// The position of its table, and the row's there.
+    place: (usize, usize),
     cells: Row<'t>,
     y: f64,
 }
 
 fn write_rows<'t>(
-    tables: &[Table],
+    tables: &[&Table],
     rows: impl Iterator<Item = SimulatedRow<'t>>,
     out: &mut dyn Write,
 ) -> io::Result<()> {
@@ -90,7 +106,7 @@ fn write_rows<'t>(
     });
     writeln!(out, "{}", renamed.collect::<Vec<_>>().join("\t"))?;
     for row in rows {
-        for (i, (&column, position)) in columns.iter().zip(&positions[row.table]).enumerate() {
+        for (i, (&column, position)) in columns.iter().zip(&positions[row.place.0]).enumerate() {
             if i > 0 {
                 write!(out, "\t")?;
             }
@@ -111,9 +127,9 @@ fn position(table: &Table, column: &str) -> Option<usize> {
 
 /// The columns of all tables, in the order in which they are first seen. A measurement table that
 /// already has a column `simulation` would give two of them.
-fn columns(tables: &[Table]) -> Vec<&str> {
+fn columns<'t>(tables: &[&'t Table]) -> Vec<&'t str> {
     let mut columns: Vec<&str> = Vec::new();
-    for name in tables.iter().flat_map(Table::header) {
+    for name in tables.iter().flat_map(|table| table.header()) {
         if !name.is_empty() && name != SIMULATION && !columns.contains(&name.as_str()) {
             columns.push(name);
         }
@@ -134,10 +150,11 @@ mod tests {
     fn write(tables: &[Table], rows: &[(usize, usize, f64)]) -> String {
         let rows = rows.iter().map(|&(table, row, y)| {
             let cells = tables[table].row(row).unwrap();
-            SimulatedRow { table, cells, y }
+            SimulatedRow { place: (table, row), cells, y }
         });
+        let tables: Vec<&Table> = tables.iter().collect();
         let mut out = Vec::new();
-        write_rows(tables, rows, &mut out).unwrap();
+        write_rows(&tables, rows, &mut out).unwrap();
         String::from_utf8(out).unwrap()
     }
 

@@ -8,6 +8,7 @@ use crate::index::{DirectionIdx, ParameterIdx, SimulationIdx, SlotIdx};
 use crate::model::OdeProblem;
 use crate::objective::Objective;
 use crate::rosenbrock::StepGenerator;
+use std::borrow::Cow;
 use std::sync::Arc;
 
 /// How probes choose their steps.
@@ -44,7 +45,9 @@ pub struct Evaluator<'p> {
     /// None where no estimated parameter reaches a trajectory.
     tangents: Vec<TangentKernel>,
     preferred_lanes: usize,
-    /// Operations of the replayed step, of all its tangent programs together.
+    /// Those of the problem's further models.
+    others: Vec<Evaluator<'p>>,
+    /// Operations of the replayed steps of all models, of all their tangent programs together.
     pub step_ops: usize,
     pub tangent_ops: usize,
 }
@@ -129,6 +132,11 @@ impl<'p> Evaluator<'p> {
                 });
             }
         }
+        let others = problem
+            .others
+            .iter()
+            .map(|other| Self::new(other, settings, engine, gradient_engine))
+            .collect::<Result<Vec<Self>, EngineError>>()?;
         Ok(Self {
             problem,
             objective: Objective::new(problem),
@@ -140,8 +148,9 @@ impl<'p> Evaluator<'p> {
             wants_gradient: gradient_engine.is_some(),
             tangents,
             preferred_lanes: engine.preferred_lanes(),
-            step_ops,
-            tangent_ops,
+            step_ops: step_ops + others.iter().map(|o| o.step_ops).sum::<usize>(),
+            tangent_ops: tangent_ops + others.iter().map(|o| o.tangent_ops).sum::<usize>(),
+            others,
         })
     }
 
@@ -157,9 +166,10 @@ impl<'p> Evaluator<'p> {
 
     /// How many points to evaluate at once, given how many probes each has.
     pub fn points_per_chunk(&self, parameters: &[ParameterIdx], eps_count: usize) -> usize {
-        let simulations = self.problem.simulations.len();
-        let dynamic: usize = parameters.iter().map(|&p| self.reached(p).count()).sum();
-        let lanes = simulations + 2 * eps_count * dynamic;
+        let all = || std::iter::once(self).chain(&self.others);
+        let reached = |p: &ParameterIdx| all().map(|e| e.reached(*p).count()).sum::<usize>();
+        let dynamic: usize = parameters.iter().map(reached).sum();
+        let lanes = self.problem.simulation_count() + 2 * eps_count * dynamic;
         (self.preferred_lanes / lanes.max(1)).max(1)
     }
 
@@ -180,74 +190,23 @@ impl<'p> Evaluator<'p> {
         eps: &[f64],
         refine: &Refine<'_>,
     ) -> Result<EvaluatedChunk, EngineError> {
-        let linear: Vec<Vec<f64>> = points.iter().map(|x| self.unscaled(x)).collect();
-        let adaptive = self.integrate_adaptively(self.base_lanes(&linear))?;
-        let simulations = self.problem.simulations.len();
-        let is_ok: Vec<bool> = adaptive
-            .result
-            .reports
-            .chunks(simulations)
-            .map(|reports| reports.iter().all(|r| r.status == LaneStatus::Ok))
-            .collect();
-        let mut requests = Vec::new();
-        for point in (0..points.len()).filter(|point| is_ok[*point]) {
-            for &parameter in parameters {
-                requests.extend(eps.iter().map(|&step| (point, parameter, step)));
-            }
+        let mut parts = Vec::with_capacity(1 + self.others.len());
+        for evaluator in std::iter::once(self).chain(&self.others) {
+            parts.push(Part::evaluate(evaluator, points, parameters, eps)?);
         }
-        let moves = moves_of(points, &requests);
-        let probed = self.integrate_probes(&linear, &adaptive, &moves)?;
-        let tangents = self
-            .tangents
-            .iter()
-            .map(|tangent| self.integrate_tangents(&adaptive, tangent))
-            .collect::<Result<Vec<Run>, EngineError>>()?;
-        let scorer = Scorer {
-            problem: self.problem,
-            objective: &self.objective,
-            tangents: &self.tangents,
-            adaptive: &adaptive,
-            base: self.base_of(&probed, &adaptive),
-            probes: &probed.run,
-            probe_lanes: &probed.lanes_of,
-            moves: &moves,
-            tangent_runs: &tangents,
-            wants_gradient: self.wants_gradient,
-            is_ok: &is_ok,
-            points,
-            linear: &linear,
-            parameters,
-            eps,
-        };
-        let mut results = scorer.score();
-        let mut runs = vec![&adaptive, &probed.run];
-        runs.extend(&tangents);
-
-        let mut further = Vec::new();
-        for (point, result) in results.iter().enumerate() {
-            for pairs in result.probes.chunks(eps.len().max(1)) {
-                further.extend(refine(pairs).into_iter().map(|e| (point, pairs[0].parameter, e)));
-            }
-        }
-        let mut refined = None;
+        let further = further_requests(&sums(&parts), eps.len(), refine);
         if !further.is_empty() {
-            let moves = moves_of(points, &further);
-            let probed = self.integrate_probes(&linear, &adaptive, &moves)?;
-            let scorer = Scorer {
-                base: self.base_of(&probed, &adaptive),
-                probes: &probed.run,
-                probe_lanes: &probed.lanes_of,
-                moves: &moves,
-                ..scorer
-            };
-            scorer.score_refinements(&further, &mut results);
-            refined = Some(probed);
+            for part in &mut parts {
+                part.refine(points, parameters, eps, &further)?;
+            }
         }
-        runs.extend(refined.as_ref().map(|probed: &Probed| &probed.run));
         Ok(EvaluatedChunk {
-            points: results,
-            lanes: runs.iter().map(|run| run.result.reports.len() as u64).sum(),
-            steps: runs.iter().map(|run| total_steps(run)).sum(),
+            lanes: parts.iter().map(|part| part.lanes).sum(),
+            steps: parts.iter().map(|part| part.steps).sum(),
+            points: match <[Part<'_, '_>; 1]>::try_from(parts) {
+                Ok([only]) => only.results,
+                Err(parts) => sums(&parts).into_owned(),
+            },
         })
     }
 
@@ -332,6 +291,139 @@ impl<'p> Evaluator<'p> {
             self.probe_lanes(linear, moves, LaneSet::default());
         Ok(Probed { run: self.integrate_adaptively(lanes)?, lanes_of })
     }
+}
+
+/// The points of a chunk in one model.
+struct Part<'e, 'p> {
+    evaluator: &'e Evaluator<'p>,
+    linear: Vec<Vec<f64>>,
+    adaptive: Run,
+    is_ok: Vec<bool>,
+    results: Vec<PointResult>,
+    lanes: u64,
+    steps: u64,
+}
+
+impl<'e, 'p> Part<'e, 'p> {
+    fn evaluate(
+        evaluator: &'e Evaluator<'p>,
+        points: &[Vec<f64>],
+        parameters: &[ParameterIdx],
+        eps: &[f64],
+    ) -> Result<Self, EngineError> {
+        let linear: Vec<Vec<f64>> = points.iter().map(|x| evaluator.unscaled(x)).collect();
+        let adaptive = evaluator.integrate_adaptively(evaluator.base_lanes(&linear))?;
+        let simulations = evaluator.problem.simulations.len();
+        let is_ok: Vec<bool> = adaptive
+            .result
+            .reports
+            .chunks(simulations)
+            .map(|reports| reports.iter().all(|r| r.status == LaneStatus::Ok))
+            .collect();
+        let mut part =
+            Self { evaluator, linear, adaptive, is_ok, results: Vec::new(), lanes: 0, steps: 0 };
+        let mut requests = Vec::new();
+        for point in (0..points.len()).filter(|point| part.is_ok[*point]) {
+            for &parameter in parameters {
+                requests.extend(eps.iter().map(|&step| (point, parameter, step)));
+            }
+        }
+        let moves = moves_of(points, &requests);
+        let probed = evaluator.integrate_probes(&part.linear, &part.adaptive, &moves)?;
+        let tangents = evaluator
+            .tangents
+            .iter()
+            .map(|tangent| evaluator.integrate_tangents(&part.adaptive, tangent))
+            .collect::<Result<Vec<Run>, EngineError>>()?;
+        let results = part.scorer(&probed, &moves, &tangents, points, parameters, eps).score();
+        part.results = results;
+        let runs = || [&part.adaptive, &probed.run].into_iter().chain(&tangents);
+        (part.lanes, part.steps) = (
+            runs().map(|run| run.result.reports.len() as u64).sum(),
+            runs().map(total_steps).sum(),
+        );
+        Ok(part)
+    }
+
+    /// Adds differences with further eps: (point, parameter, eps).
+    fn refine(
+        &mut self,
+        points: &[Vec<f64>],
+        parameters: &[ParameterIdx],
+        eps: &[f64],
+        further: &[(usize, ParameterIdx, f64)],
+    ) -> Result<(), EngineError> {
+        let moves = moves_of(points, further);
+        let probed = self.evaluator.integrate_probes(&self.linear, &self.adaptive, &moves)?;
+        let mut results = std::mem::take(&mut self.results);
+        self.scorer(&probed, &moves, &[], points, parameters, eps)
+            .score_refinements(further, &mut results);
+        self.results = results;
+        self.lanes += probed.run.result.reports.len() as u64;
+        self.steps += total_steps(&probed.run);
+        Ok(())
+    }
+
+    fn scorer<'s>(
+        &'s self,
+        probed: &'s Probed,
+        moves: &'s [Move],
+        tangent_runs: &'s [Run],
+        points: &'s [Vec<f64>],
+        parameters: &'s [ParameterIdx],
+        eps: &'s [f64],
+    ) -> Scorer<'s> {
+        Scorer {
+            problem: self.evaluator.problem,
+            objective: &self.evaluator.objective,
+            tangents: &self.evaluator.tangents,
+            adaptive: &self.adaptive,
+            base: self.evaluator.base_of(probed, &self.adaptive),
+            probes: &probed.run,
+            probe_lanes: &probed.lanes_of,
+            moves,
+            tangent_runs,
+            wants_gradient: self.evaluator.wants_gradient,
+            is_ok: &self.is_ok,
+            points,
+            linear: &self.linear,
+            parameters,
+            eps,
+        }
+    }
+}
+
+/// The sums over all models, point by point.
+fn sums<'r>(parts: &'r [Part<'_, '_>]) -> Cow<'r, [PointResult]> {
+    let [first, others @ ..] = parts else { return Cow::Borrowed(&[]) };
+    if others.is_empty() {
+        return Cow::Borrowed(&first.results);
+    }
+    let mut totals = first.results.clone();
+    let mut before = first.evaluator.problem.own_counts();
+    for other in others {
+        for (total, result) in totals.iter_mut().zip(&other.results) {
+            total.add(result, before);
+        }
+        let own = other.evaluator.problem.own_counts();
+        before = (before.0 + own.0, before.1 + own.1);
+    }
+    Cow::Owned(totals)
+}
+
+/// The further eps that `refine` asks for.
+fn further_requests(
+    results: &[PointResult],
+    eps_count: usize,
+    refine: &Refine<'_>,
+) -> Vec<(usize, ParameterIdx, f64)> {
+    let mut further = Vec::new();
+    for (point, result) in results.iter().enumerate() {
+        for pairs in result.probes.chunks(eps_count.max(1)) {
+            further.extend(refine(pairs).into_iter().map(|e| (point, pairs[0].parameter, e)));
+        }
+    }
+    further
 }
 
 /// Both moves of each (point, parameter, eps).

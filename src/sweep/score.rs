@@ -76,6 +76,73 @@ pub struct PointResult {
     pub predictions: Vec<Prediction>,
 }
 
+impl Failure {
+    /// Counted through all models, where this many simulations and rows come before.
+    fn after(self, (simulations, rows): (usize, usize)) -> Self {
+        match self {
+            Self::Lane { simulation, report } => {
+                let simulation = SimulationIdx::from_position(simulation.position() + simulations);
+                Self::Lane { simulation, report }
+            }
+            Self::NotFinite { row } => {
+                Self::NotFinite { row: RowIdx::from_position(row.position() + rows) }
+            }
+            Self::Prior { .. } => self,
+        }
+    }
+}
+
+/// The sum of two parts of an objective, or why there is none.
+fn sum(
+    a: Result<f64, Failure>,
+    b: Result<f64, Failure>,
+    before: (usize, usize),
+) -> Result<f64, Failure> {
+    Ok(a? + b.map_err(|failure| failure.after(before))?)
+}
+
+impl ProbePair {
+    fn add(&mut self, other: &Self, before: (usize, usize)) {
+        self.plus = sum(self.plus, other.plus, before);
+        self.minus = sum(self.minus, other.minus, before);
+        self.paired_forward += other.paired_forward;
+        self.paired_backward += other.paired_backward;
+        self.paired_central += other.paired_central;
+        self.round_off += other.round_off;
+    }
+}
+
+impl PointResult {
+    /// Adds what a further model gives at the same point; `before` counts the simulations and rows
+    /// of the models so far.
+    pub(super) fn add(&mut self, other: &Self, before: (usize, usize)) {
+        self.objective = sum(self.objective, other.objective, before);
+        self.chi2 += other.chi2;
+        self.steps += other.steps;
+        self.gradient = match (self.gradient.take(), &other.gradient) {
+            (Some(mut gradient), Some(others)) => {
+                gradient.iter_mut().zip(others).for_each(|(g, o)| *g += o);
+                Some(gradient)
+            }
+            _ => None,
+        };
+        for (mine, others) in
+            [(&mut self.probes, &other.probes), (&mut self.refinements, &other.refinements)]
+        {
+            if mine.len() == others.len() {
+                mine.iter_mut().zip(others).for_each(|(pair, other)| pair.add(other, before));
+            } else {
+                mine.clear();
+            }
+        }
+        if self.predictions.is_empty() || other.predictions.is_empty() {
+            self.predictions.clear();
+        } else {
+            self.predictions.extend_from_slice(&other.predictions);
+        }
+    }
+}
+
 /// A chunk of integrated points.
 pub(super) struct Scorer<'a> {
     pub(super) problem: &'a OdeProblem,
