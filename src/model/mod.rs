@@ -49,6 +49,15 @@ pub struct EstimatedParameter {
     pub nominal_scaled: Option<f64>,
 }
 
+impl EstimatedParameter {
+    /// Whether a value on the parameter scale stands for a number: finite, or -inf for 0 on a
+    /// logarithmic scale.
+    pub fn has_place_for(&self, theta_scaled: f64) -> bool {
+        theta_scaled.is_finite()
+            || (theta_scaled == f64::NEG_INFINITY && self.scale != ParameterScale::Lin)
+    }
+}
+
 /// Where a slot's value comes from.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum SlotValue {

@@ -21,14 +21,14 @@ pub enum StartpointError {
     )]
     Bounds { id: String, scale: ParameterScale, lower: f64, upper: f64 },
     #[error(
-        "{}; expected a finite nominalValue in the parameter table, positive \
+        "{}; expected a finite nominalValue in the parameter table, not negative \
          where parameterScale is log or log10",
         nominal_faults(missing, off_scale)
     )]
     Nominal {
         /// Parameters without a nominal value.
         missing: Vec<String>,
-        /// Parameters whose nominal value has no finite value on their scale.
+        /// Parameters whose nominal value has no place on their scale.
         off_scale: Vec<String>,
     },
     #[error("{}: {source}", file.display())]

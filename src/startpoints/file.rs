@@ -254,7 +254,8 @@ impl Header {
                 }
                 Role::PointId => id = Some(cell.to_owned()),
                 Role::Parameter(position) => {
-                    let value = cell.parse().ok().filter(|value: &f64| value.is_finite());
+                    let fits = |value: &f64| parameters[position].has_place_for(*value);
+                    let value = cell.parse().ok().filter(fits);
                     theta[position] = value.ok_or_else(|| StartpointError::Value {
                         place: place.clone(),
                         column: parameters[position].id.clone(),
@@ -435,7 +436,7 @@ mod tests {
 
     #[test]
     fn value_errors() {
-        for found in ["", "nan", "inf", "-Infinity", "1e999", "x", "1 2", "0x10"] {
+        for found in ["", "nan", "inf", "+Infinity", "1e999", "x", "1 2", "0x10"] {
             assert_eq!(
                 message(&format!("k1,k2\r\n1,2\r\n{found},2\r\n")),
                 format!(

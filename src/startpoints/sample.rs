@@ -87,15 +87,15 @@ fn fraction(bits: u64) -> f64 {
 /// the bounds.
 ///
 /// # Errors
-/// Names all parameters without a nominal value, or whose nominal value has no finite value on
-/// their scale (zero with log10).
+/// Names all parameters without a nominal value, or whose nominal value has no place on their
+/// scale (a negative one with log10).
 pub fn nominal(parameters: &[EstimatedParameter]) -> Result<Points, StartpointError> {
     let mut theta = Vec::with_capacity(parameters.len());
     let (mut missing, mut off_scale) = (Vec::new(), Vec::new());
     for parameter in parameters {
         match parameter.nominal_scaled {
             None => missing.push(parameter.id.clone()),
-            Some(value) if value.is_finite() => theta.push(value),
+            Some(value) if parameter.has_place_for(value) => theta.push(value),
             Some(_) => off_scale.push(parameter.id.clone()),
         }
     }
@@ -273,18 +273,21 @@ mod tests {
         let points = nominal(&[with("a", Some(-1.5)), with("b", Some(7.0))]).unwrap();
         assert_eq!(points.ids, ["nominal"]);
         assert_eq!(points.theta_scaled, [[-1.5, 7.0]]);
+        // A linear value of 0.
+        let points = nominal(&[with("a", Some(f64::NEG_INFINITY))]).unwrap();
+        assert_eq!(points.theta_scaled, [[f64::NEG_INFINITY]]);
 
         let message =
             |parameters: &[EstimatedParameter]| nominal(parameters).unwrap_err().to_string();
-        let expected = "expected a finite nominalValue in the parameter table, positive where \
-                        parameterScale is log or log10";
+        let expected = "expected a finite nominalValue in the parameter table, not negative \
+                        where parameterScale is log or log10";
         assert_eq!(
             message(&[with("a", None), with("b", Some(0.0)), with("c", None)]),
             format!("no nominal value for `a`, `c`; {expected}")
         );
         assert_eq!(
             message(&[
-                with("a", Some(f64::NEG_INFINITY)),
+                with("a", Some(f64::INFINITY)),
                 with("b", Some(f64::NAN)),
                 with("c", None)
             ]),
