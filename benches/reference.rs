@@ -128,7 +128,7 @@ fn peak_memory() -> Option<f64> {
 }
 
 /// Measures a problem and prints its row.
-fn measure(folder: &Path, reference: &Path) {
+fn measure(name: &str, folder: &Path, reference: &Path) {
     let began = Instant::now();
     let problem = model::load(folder).unwrap_or_else(|e| panic!("{}: {e}", folder.display()));
     let loading = began.elapsed().as_secs_f64();
@@ -149,7 +149,7 @@ fn measure(folder: &Path, reference: &Path) {
     let single = gradient.as_ref().map(|g| g.single_ms);
     println!(
         "| {} | {} | {} | {} | {} | {:.1} | {} | {} | {} | {} | {} | {} | {} | {:.2} | {} | {} |",
-        problem.name,
+        name,
         problem.state_ids.len(),
         objective.results.len(),
         failures(&objective.results),
@@ -186,7 +186,7 @@ fn main() {
     {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build();
         let pool = pool.expect("a thread can be started");
-        pool.install(|| measure(&collection.join(name), &reference_of(name)));
+        pool.install(|| measure(name, &collection.join(name), &reference_of(name)));
         return;
     }
     // `cargo test --benches` runs this once, to see that it works: one small problem will do.
