@@ -27,7 +27,8 @@ pub fn tangents(
     dense
 }
 
-fn seed(
+/// An input's tangent in a program with these directions; see [`tangents`].
+pub fn seed(
     graph: &mut Graph,
     input: Input,
     directions: &[SlotIdx],
