@@ -123,6 +123,7 @@ fn cases() -> Vec<Case> {
     let decay = |rate: &str| apply("times", &[cn(-1.0), ci(rate), ci("A")]);
     let sine = apply("sin", &[apply("times", &[ci("omega"), time()])]);
     let is_on = apply("gt", &[sine, cn(0.0)]);
+    let above = apply("geq", &[ci("A"), ci("threshold")]);
     let double = apply("times", &[cn(2.0), ci("A")]);
     let window = apply("and", &[apply("geq", &[time(), cn(1.0)]), apply("lt", &[time(), cn(2.0)])]);
     let after_window = |persistent: bool| {
@@ -320,7 +321,7 @@ fn cases() -> Vec<Case> {
             parameters: &[("k", 0.4, 0.5), ("slow", 0.05, 0.1), ("threshold", 0.55, 0.6)],
             constants: "",
             events: String::new(),
-            rate: Some(piecewise(&decay("slow"), &below, &decay("k"))),
+            rate: Some(piecewise(&decay("k"), &above, &decay("slow"))),
             conditions: "",
             experiments: "",
             closed_form: |p, t| {

@@ -29,6 +29,8 @@ pub enum Input {
     AbsoluteTolerance,
     /// Derivative of a state in a direction.
     StateTangent(StateIdx, DirectionIdx),
+    /// Derivative of a slot in a direction.
+    SlotTangent(SlotIdx, DirectionIdx),
     /// Derivative of the step's start in a direction that moves a breakpoint.
     TimeTangent(DirectionIdx),
     /// Derivative of the step size in such a direction.

@@ -10,7 +10,7 @@ use crate::graph::{
     differentiate,
 };
 use crate::index::{DirectionIdx, SlotIdx, StateIdx, SwitchIdx};
-use crate::program::forward::seed;
+use crate::program::forward::{Directions, seed};
 use crate::program::fuse::fuse;
 use crate::program::{Program, ValueId};
 use rodas5p::{A, C, D, ERROR_ORDER, GAMMA, STAGES, TIME};
@@ -37,7 +37,7 @@ pub struct RightHandSide {
 /// Where a step program finds its inputs and leaves its outputs.
 ///
 /// Inputs, in this order: the states (and in a tangent program their tangents, direction by
-/// direction), the slots, the switches, time, step size, then the tangents of time and those of the
+/// direction), the slots (and their tangents, where lanes say what a direction moves), the switches, time, step size, then the tangents of time and those of the
 /// step size along the directions that move breakpoints, and where the step is adaptive rtol and
 /// atol. Outputs: the new states (and tangents) in the same order, and where the step is adaptive
 /// the squared error norm and the factor for the next step size.
@@ -46,6 +46,7 @@ pub struct StepProgram {
     pub program: Program,
     /// Number of values that a step advances: n states and n · directions tangents.
     pub width: usize,
+    /// Number of slots and of their tangents.
     pub slot_count: usize,
     pub switch_count: usize,
     /// Number of directions that move breakpoints.
@@ -121,26 +122,27 @@ impl StepGenerator {
     pub fn adaptive(&self) -> StepProgram {
         let mut roots = self.new_states.clone();
         roots.extend([self.error_norm_squared, self.factor]);
-        self.cut(&self.graph, &roots, 0, &[], true)
+        self.cut(&self.graph, &roots, Directions::Slots(&[]), &[], true)
     }
 
     /// The step alone, for lanes that replay a schedule.
     pub fn replay(&self) -> StepProgram {
-        self.cut(&self.graph, &self.new_states, 0, &[], false)
+        self.cut(&self.graph, &self.new_states, Directions::Slots(&[]), &[], false)
     }
 
     /// The step and its tangents along `directions`, for lanes that replay a schedule; those in
     /// `moving` move breakpoints too.
-    pub fn replay_with_tangents(
+    pub fn replay_with_tangents<'d>(
         &self,
-        directions: &[SlotIdx],
+        directions: impl Into<Directions<'d>>,
         moving: &[DirectionIdx],
     ) -> StepProgram {
+        let directions = directions.into();
         let mut graph = self.graph.clone();
         let dense = self.tangents(&mut graph, directions, moving);
         let mut roots = self.new_states.clone();
         roots.extend(dense.into_iter().flatten());
-        self.cut(&graph, &roots, directions.len(), moving, false)
+        self.cut(&graph, &roots, directions, moving, false)
     }
 
     /// Tangents of the new states, `[direction][state]`, by forward differentiation, but for the
@@ -150,7 +152,7 @@ impl StepGenerator {
     fn tangents(
         &self,
         graph: &mut Graph,
-        directions: &[SlotIdx],
+        directions: Directions<'_>,
         moving: &[DirectionIdx],
     ) -> Vec<Vec<NodeId>> {
         let n = self.new_states.len();
@@ -167,7 +169,7 @@ impl StepGenerator {
             .collect();
         for (right, stage) in rights.iter().zip(stages) {
             // `[direction][row]`
-            let mut tangents = vec![vec![zero; n]; directions.len()];
+            let mut tangents = vec![vec![zero; n]; directions.count()];
             for (i, tangent) in differentiation.apply(graph, right).into_iter().enumerate() {
                 for (k, value) in tangent {
                     tangents[k as usize][i] = value;
@@ -187,7 +189,7 @@ impl StepGenerator {
                 differentiation.preset(graph, node, sparse);
             }
         }
-        let mut dense = vec![vec![zero; n]; directions.len()];
+        let mut dense = vec![vec![zero; n]; directions.count()];
         let sparse = differentiation.apply(graph, &self.new_states);
         for (i, tangent) in sparse.into_iter().enumerate() {
             for (k, value) in tangent {
@@ -201,18 +203,21 @@ impl StepGenerator {
         &self,
         graph: &Graph,
         roots: &[NodeId],
-        directions: usize,
+        directions: Directions<'_>,
         moving: &[DirectionIdx],
         adaptive: bool,
     ) -> StepProgram {
         let n = self.new_states.len();
         let mut inputs: Vec<Input> =
             (0..n).map(|i| Input::State(StateIdx::from_position(i))).collect();
-        for k in 0..directions {
+        for k in 0..directions.count() {
             let k = DirectionIdx::from_position(k);
             inputs.extend((0..n).map(|i| Input::StateTangent(StateIdx::from_position(i), k)));
         }
+        let slot_tangents = directions.inputs();
+        let slot_count = self.slots.len() + slot_tangents.len();
         inputs.extend(self.slots.iter().map(|&s| Input::Slot(s)));
+        inputs.extend(slot_tangents);
         inputs.extend((0..self.switch_count).map(|i| Input::Switch(SwitchIdx::from_position(i))));
         inputs.extend([Input::Time, Input::StepSize]);
         inputs.extend(moving.iter().map(|&k| Input::TimeTangent(k)));
@@ -222,8 +227,8 @@ impl StepGenerator {
         }
         StepProgram {
             program: Program::new(graph, inputs, roots),
-            width: n * (1 + directions),
-            slot_count: self.slots.len(),
+            width: n * (1 + directions.count()),
+            slot_count,
             switch_count: self.switch_count,
             moving_count: moving.len(),
             adaptive,

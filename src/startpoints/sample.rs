@@ -286,11 +286,7 @@ mod tests {
             format!("no nominal value for `a`, `c`; {expected}")
         );
         assert_eq!(
-            message(&[
-                with("a", Some(f64::INFINITY)),
-                with("b", Some(f64::NAN)),
-                with("c", None)
-            ]),
+            message(&[with("a", Some(f64::INFINITY)), with("b", Some(f64::NAN)), with("c", None)]),
             format!(
                 "no nominal value for `c`, and a nominal value that is not finite on the parameter \
                  scale for `a`, `b`; {expected}"

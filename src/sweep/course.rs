@@ -53,5 +53,7 @@ pub(super) struct Phase {
 pub(super) struct Course {
     /// What happens at its start.
     pub(super) start: Vec<Happening>,
+    /// Relations after that.
+    pub(super) relations: Vec<bool>,
     pub(super) phases: Vec<Phase>,
 }

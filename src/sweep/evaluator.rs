@@ -1,12 +1,13 @@
 //! Integrating points, their probes and their tangents.
 
-use super::integrate::{LaneSet, Run, TangentKernel};
+use super::integrate::{Bundle, LaneSet, Run, TangentKernel};
 use super::lanes::LanePreparation;
 use super::score::{PointResult, ProbePair, Scorer};
 use crate::engine::{Engine, EngineError, Kernel, LaneStatus, Timeline};
 use crate::index::{DirectionIdx, ParameterIdx, SimulationIdx, SlotIdx};
 use crate::model::OdeProblem;
 use crate::objective::Objective;
+use crate::program::forward::Directions;
 use crate::rosenbrock::StepGenerator;
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -31,6 +32,8 @@ pub struct Settings {
 
 /// Operations that a tangent program should not exceed; more directions become more programs.
 const LARGEST_TANGENT_PROGRAM: usize = 40_000;
+/// More of them than this become one for any directions.
+const MOST_TANGENT_PROGRAMS: usize = 4;
 
 /// Everything that turns points into objectives, gradients and differences.
 pub struct Evaluator<'p> {
@@ -42,6 +45,8 @@ pub struct Evaluator<'p> {
     pub(super) adaptive: Box<dyn Kernel>,
     pub(super) replay: Box<dyn Kernel>,
     wants_gradient: bool,
+    /// What lanes without tangents carry.
+    pub(super) no_directions: [Bundle; 1],
     /// None where no estimated parameter reaches a trajectory.
     tangents: Vec<TangentKernel>,
     preferred_lanes: usize,
@@ -106,32 +111,12 @@ impl<'p> Evaluator<'p> {
         let preparation = LanePreparation::new(problem);
         let replay = generator.replay();
         let step_ops = replay.program.ops().len();
-        let mut tangents = Vec::new();
-        let mut tangent_ops = 0;
-        if let Some(engine) = gradient_engine {
-            let directions = problem.dynamic_directions();
-            let switching = problem.moving_slots();
-            // A direction adds up to 1.6 times the step (measured on networks of 25 to 50 states).
-            let fitting = LARGEST_TANGENT_PROGRAM / (step_ops + step_ops / 2).max(1);
-            for chunk in directions.chunks(fitting.clamp(1, directions.len().max(1))) {
-                let mut chunk = chunk.to_vec();
-                chunk.extend(problem.heirs(&chunk));
-                let is_moving = |(k, slot): (usize, &SlotIdx)| {
-                    let moves = switching.as_ref().is_none_or(|slots| slots.contains(slot));
-                    moves.then(|| DirectionIdx::from_position(k))
-                };
-                let moving: Vec<DirectionIdx> =
-                    chunk.iter().enumerate().filter_map(is_moving).collect();
-                let step = generator.replay_with_tangents(&chunk, &moving);
-                tangent_ops += step.program.ops().len();
-                tangents.push(TangentKernel {
-                    moving: moving.iter().map(|k| chunk[k.position()]).collect(),
-                    initial: preparation.compile_tangents(&chunk),
-                    directions: chunk,
-                    kernel: engine.prepare(&step)?,
-                });
-            }
-        }
+        let tangents = match gradient_engine {
+            Some(engine) => compile_tangents(problem, &generator, &preparation, step_ops, engine)?,
+            None => Vec::new(),
+        };
+        let tangent_ops: usize = tangents.iter().map(|(_, ops)| ops).sum();
+        let tangents = tangents.into_iter().map(|(tangent, _)| tangent).collect();
         let others = problem
             .others
             .iter()
@@ -146,6 +131,7 @@ impl<'p> Evaluator<'p> {
             replay: engine.prepare(&replay)?,
             preparation,
             wants_gradient: gradient_engine.is_some(),
+            no_directions: [Bundle::default()],
             tangents,
             preferred_lanes: engine.preferred_lanes(),
             step_ops: step_ops + others.iter().map(|o| o.step_ops).sum::<usize>(),
@@ -424,6 +410,83 @@ fn further_requests(
         }
     }
     further
+}
+
+/// Tangents along all slots that estimated parameters set, with the operations of each program:
+/// programs for directions that are known beforehand while these stay small, else a single one for
+/// any directions, which costs some operations and saves compiling one for each.
+fn compile_tangents(
+    problem: &OdeProblem,
+    generator: &StepGenerator,
+    preparation: &LanePreparation<'_>,
+    step_ops: usize,
+    engine: &dyn Engine,
+) -> Result<Vec<(TangentKernel, usize)>, EngineError> {
+    let directions = problem.dynamic_directions();
+    if directions.is_empty() {
+        return Ok(Vec::new());
+    }
+    let switching = problem.moving_slots();
+    let moves = |slot: &SlotIdx| switching.as_ref().is_none_or(|slots| slots.contains(slot));
+    // A direction adds up to 1.6 times the step (measured on networks of 25 to 50 states).
+    let fitting = LARGEST_TANGENT_PROGRAM / (step_ops + step_ops / 2).max(1);
+    let fitting = fitting.clamp(1, directions.len());
+    let has_heirs = !problem.heirs(&directions).is_empty();
+    if directions.len().div_ceil(fitting) <= MOST_TANGENT_PROGRAMS || has_heirs {
+        let mut kernels = Vec::new();
+        for slots in directions.chunks(fitting) {
+            let mut slots = slots.to_vec();
+            slots.extend(problem.heirs(&slots));
+            let moving: Vec<DirectionIdx> = (0..slots.len())
+                .filter(|&k| moves(&slots[k]))
+                .map(DirectionIdx::from_position)
+                .collect();
+            let step = generator.replay_with_tangents(&slots, &moving);
+            let bundle = Bundle {
+                moving: moving.iter().map(|k| slots[k.position()]).collect(),
+                directions: slots,
+                slot_tangents: Vec::new(),
+            };
+            kernels.push((
+                TangentKernel {
+                    direction_count: bundle.directions.len(),
+                    initial: preparation.compile_tangents(Directions::Slots(&bundle.directions)),
+                    bundles: vec![bundle],
+                    kernel: engine.prepare(&step)?,
+                },
+                step.program.ops().len(),
+            ));
+        }
+        return Ok(kernels);
+    }
+    let carried: Vec<SlotIdx> =
+        directions.iter().copied().filter(|slot| problem.rhs.slots.contains(slot)).collect();
+    let any = Directions::Any { slots: &carried, count: fitting };
+    let all_move: Vec<DirectionIdx> = if directions.iter().any(moves) {
+        (0..fitting).map(DirectionIdx::from_position).collect()
+    } else {
+        Vec::new()
+    };
+    let step = generator.replay_with_tangents(any, &all_move);
+    let bundles = directions
+        .chunks(fitting)
+        .map(|slots| {
+            let of = |k: usize| slots.get(k).copied().unwrap_or(Bundle::UNUSED);
+            let moved = |k: usize| carried.iter().map(move |s| f64::from(u8::from(*s == of(k))));
+            Bundle {
+                directions: slots.to_vec(),
+                moving: all_move.iter().map(|k| of(k.position())).collect(),
+                slot_tangents: (0..fitting).flat_map(moved).collect(),
+            }
+        })
+        .collect();
+    let kernel = TangentKernel {
+        direction_count: fitting,
+        bundles,
+        initial: preparation.compile_tangents(any),
+        kernel: engine.prepare(&step)?,
+    };
+    Ok(vec![(kernel, step.program.ops().len())])
 }
 
 /// Both moves of each (point, parameter, eps).

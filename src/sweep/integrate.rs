@@ -14,13 +14,29 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-/// The tangents of a step along some directions.
+/// The tangents of a step, for one bundle of directions or more.
 pub(super) struct TangentKernel {
-    pub(super) directions: Vec<SlotIdx>,
-    /// Those of them that move breakpoints.
-    pub(super) moving: Vec<SlotIdx>,
+    /// Number of directions that the program has, of which a bundle may use fewer.
+    pub(super) direction_count: usize,
+    pub(super) bundles: Vec<Bundle>,
     pub(super) initial: InitialTangents,
     pub(super) kernel: Box<dyn Kernel>,
+}
+
+/// Directions that one lane carries.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Bundle {
+    pub(super) directions: Vec<SlotIdx>,
+    /// For each direction of the program that moves breakpoints, the slot whose change moves
+    /// them; one that is no slot where the bundle does not use the direction.
+    pub(super) moving: Vec<SlotIdx>,
+    /// Tangents of the slots that lanes carry, where the program asks for them.
+    pub(super) slot_tangents: Vec<f64>,
+}
+
+impl Bundle {
+    /// No slot.
+    pub(super) const UNUSED: SlotIdx = SlotIdx(u32::MAX);
 }
 
 /// Lanes to integrate.
@@ -31,6 +47,8 @@ pub(super) struct LaneSet {
     pub(super) slots: Vec<Vec<Vec<f64>>>,
     /// Linear values of the estimated parameters; lanes of a point share them.
     pub(super) parameters: Vec<Arc<[f64]>>,
+    /// The bundle of each lane.
+    pub(super) bundles: Vec<usize>,
 }
 
 impl LaneSet {
@@ -48,6 +66,21 @@ impl LaneSet {
         self.simulations.push(simulation);
         self.slots.push(preparation.slots(simulation, parameters));
         self.parameters.push(parameters.clone());
+        self.bundles.push(0);
+    }
+
+    /// Every lane once for each of so many bundles, bundles of a lane side by side.
+    fn times(&self, bundles: usize) -> Self {
+        let mut all = Self::default();
+        for lane in 0..self.len() {
+            for bundle in 0..bundles {
+                all.simulations.push(self.simulations[lane]);
+                all.slots.push(self.slots[lane].clone());
+                all.parameters.push(self.parameters[lane].clone());
+                all.bundles.push(bundle);
+            }
+        }
+        all
     }
 }
 
@@ -108,9 +141,8 @@ struct LaneTimelines<'a> {
 pub(super) struct Kind<'a> {
     pub(super) kernel: &'a dyn Kernel,
     pub(super) width: usize,
-    pub(super) directions: &'a [SlotIdx],
-    pub(super) moving: &'a [SlotIdx],
-    /// Initial values of lanes with these carried slots.
+    pub(super) bundles: &'a [Bundle],
+    /// Initial values of lanes that carry these slots and their tangents.
     pub(super) begin: &'a dyn Fn(usize, &[f64]) -> Vec<f64>,
 }
 
@@ -120,8 +152,7 @@ impl Evaluator<'_> {
         let kind = Kind {
             kernel: self.adaptive.as_ref(),
             width: self.problem.state_ids.len(),
-            directions: &[],
-            moving: &[],
+            bundles: &self.no_directions,
             begin: &|count, carried| self.preparation.initial_states(count, carried),
         };
         self.integrate(lanes, &kind, Steps::Own)
@@ -137,14 +168,14 @@ impl Evaluator<'_> {
         let kind = Kind {
             kernel: self.replay.as_ref(),
             width: self.problem.state_ids.len(),
-            directions: &[],
-            moving: &[],
+            bundles: &self.no_directions,
             begin: &|count, carried| self.preparation.initial_states(count, carried),
         };
         self.integrate(lanes, &kind, Steps::Of(run, of))
     }
 
-    /// Integrates the lanes of a run with their tangents, along their own steps.
+    /// Integrates the lanes of a run with their tangents, along their own steps: each lane once for
+    /// every bundle of directions.
     pub(super) fn integrate_tangents(
         &self,
         run: &Run,
@@ -152,15 +183,15 @@ impl Evaluator<'_> {
     ) -> Result<Run, EngineError> {
         let kind = Kind {
             kernel: tangent.kernel.as_ref(),
-            width: self.problem.state_ids.len() * (1 + tangent.directions.len()),
-            directions: &tangent.directions,
-            moving: &tangent.moving,
+            width: self.problem.state_ids.len() * (1 + tangent.direction_count),
+            bundles: &tangent.bundles,
             begin: &|count, carried| {
                 self.preparation.initial_with_tangents(&tangent.initial, count, carried)
             },
         };
-        let of: Vec<usize> = (0..run.lanes.len()).collect();
-        self.integrate(run.lanes.clone(), &kind, Steps::Of(run, &of))
+        let count = tangent.bundles.len();
+        let of: Vec<usize> = (0..run.lanes.len() * count).map(|lane| lane / count).collect();
+        self.integrate(run.lanes.times(count), &kind, Steps::Of(run, &of))
     }
 
     fn integrate(
@@ -184,9 +215,9 @@ impl Evaluator<'_> {
         steps: Steps<'_>,
     ) -> Result<Run, EngineError> {
         let Settings { rtol, atol, max_steps, .. } = self.settings;
-        let carried = self.carried(&lanes);
+        let carried = self.carried(&lanes, kind);
         let initial = (kind.begin)(lanes.len(), &carried);
-        let timelines = self.timelines_of(&lanes, kind.moving);
+        let timelines = self.timelines_of(&lanes, kind);
         let first_steps;
         let schedule_of: Vec<ScheduleIdx>;
         let control = match steps {
@@ -238,7 +269,7 @@ impl Evaluator<'_> {
         steps: Steps<'_>,
     ) -> Result<Run, EngineError> {
         let mut initial = Vec::new();
-        let carried = self.carried(&lanes);
+        let carried = self.carried(&lanes, kind);
         initial.extend((kind.begin)(lanes.len(), &carried));
         let mut travellers: Vec<Traveller<'_>> = (0..lanes.len())
             .map(|lane| {
@@ -248,7 +279,7 @@ impl Evaluator<'_> {
                     lanes.simulations[lane],
                     &lanes.slots[lane],
                     &lanes.parameters[lane],
-                    kind.directions,
+                    &kind.bundles[lanes.bundles[lane]],
                     values,
                 )
             })
@@ -290,7 +321,7 @@ impl Evaluator<'_> {
         steps: Steps<'_>,
     ) -> Result<Vec<Option<Arc<Course>>>, EngineError> {
         let mut group_of: Vec<Option<usize>> = vec![None; travellers.len()];
-        let mut groups: HashMap<(Vec<u64>, *const Course), usize> = HashMap::new();
+        let mut groups: HashMap<(Vec<u64>, *const Bundle, *const Course), usize> = HashMap::new();
         let mut members: Vec<usize> = Vec::new();
         for (lane, traveller) in travellers.iter().enumerate() {
             if !traveller.simulation().is_preequilibrated() {
@@ -304,10 +335,11 @@ impl Evaluator<'_> {
                     run.courses[of[lane]].before.as_ref().map_or(std::ptr::null(), Arc::as_ptr)
                 }
             };
-            let group = *groups.entry((bits.collect(), course)).or_insert_with(|| {
-                members.push(lane);
-                members.len() - 1
-            });
+            let group =
+                *groups.entry((bits.collect(), traveller.bundle, course)).or_insert_with(|| {
+                    members.push(lane);
+                    members.len() - 1
+                });
             group_of[lane] = Some(group);
         }
         let mut settled: Vec<Traveller<'_>> =
@@ -337,26 +369,28 @@ impl Evaluator<'_> {
         Ok(group_of.iter().map(|group| group.map(|g| courses[g].clone())).collect())
     }
 
-    fn carried(&self, lanes: &LaneSet) -> Vec<f64> {
+    /// Slots that lanes carry, and their tangents.
+    fn carried(&self, lanes: &LaneSet, kind: &Kind<'_>) -> Vec<f64> {
         let mut carried = Vec::with_capacity(lanes.len() * self.problem.rhs.slots.len());
-        for lane in &lanes.slots {
+        for (lane, &bundle) in lanes.slots.iter().zip(&lanes.bundles) {
             self.preparation.push_dynamic_slots(&lane[0], &mut carried);
+            carried.extend_from_slice(&kind.bundles[bundle].slot_tangents);
         }
         carried
     }
 
     /// Timelines of lanes: one for each simulation, or one for each lane where estimated
     /// parameters move breakpoints.
-    fn timelines_of(&self, lanes: &LaneSet, moving: &[SlotIdx]) -> LaneTimelines<'_> {
+    fn timelines_of(&self, lanes: &LaneSet, kind: &Kind<'_>) -> LaneTimelines<'_> {
         if !self.problem.simulations.iter().any(|s| s.has_moving_breakpoints) {
             let of_lane = lanes.simulations.iter().map(|s| TimelineIdx(s.0)).collect();
             return LaneTimelines { timelines: Cow::Borrowed(&self.timelines), of_lane };
         }
-        let own = |(&s, slots): (&SimulationIdx, &Vec<Vec<f64>>)| {
-            self.problem.timeline_of(s, &slots[0], moving)
+        let own = |lane: usize| {
+            let moving = &kind.bundles[lanes.bundles[lane]].moving;
+            self.problem.timeline_of(lanes.simulations[lane], &lanes.slots[lane][0], moving)
         };
-        let timelines: Vec<Timeline> =
-            lanes.simulations.iter().zip(&lanes.slots).map(own).collect();
+        let timelines: Vec<Timeline> = (0..lanes.len()).map(own).collect();
         let of_lane = (0..timelines.len()).map(TimelineIdx::from_position).collect();
         LaneTimelines { timelines: Cow::Owned(timelines), of_lane }
     }

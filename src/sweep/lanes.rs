@@ -3,10 +3,10 @@
 use crate::engine::Timeline;
 use crate::engine::cpu::interpreter::{self, BLOCK, Vector};
 use crate::graph::{Graph, Input, NodeId};
-use crate::index::{SimulationIdx, SlotIdx, StateIdx, SwitchIdx};
+use crate::index::{SimulationIdx, StateIdx, SwitchIdx};
 use crate::model::{OdeProblem, SlotValue};
 use crate::program::Program;
-use crate::program::forward::tangents;
+use crate::program::forward::{Directions, tangents};
 use crate::program::fuse::fuse;
 use crate::program::registers::RegisterProgram;
 
@@ -76,13 +76,15 @@ impl<'p> LanePreparation<'p> {
         run_rows(&program.program, lanes, slots)
     }
 
-    /// The program for initial values and tangents along `directions`.
-    pub fn compile_tangents(&self, directions: &[SlotIdx]) -> InitialTangents {
+    /// The program for initial values and tangents along `directions`. Its rows hold the slots,
+    /// then their tangents where lanes say what a direction moves.
+    pub fn compile_tangents(&self, directions: Directions<'_>) -> InitialTangents {
         let mut graph: Graph = self.problem.rhs.graph.clone();
         let mut roots: Vec<NodeId> = fuse(&mut graph, &self.problem.initial);
         let dense = tangents(&mut graph, &roots, directions, &[]);
         roots.extend(dense.into_iter().flatten());
-        let inputs = slot_inputs(self.problem);
+        let mut inputs = slot_inputs(self.problem);
+        inputs.extend(directions.inputs());
         let width = roots.len();
         InitialTangents {
             program: RegisterProgram::new(&Program::new(&graph, inputs, &roots)),

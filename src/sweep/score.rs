@@ -371,9 +371,12 @@ impl Scorer<'_> {
                 .tangents
                 .iter()
                 .zip(self.tangent_runs)
-                .map(|(tangent, run)| TangentBlock {
-                    directions: &tangent.directions,
-                    values: Box::new(move |output| run.values(lane, output, starts)),
+                .flat_map(|(tangent, run)| {
+                    let first = lane * tangent.bundles.len();
+                    tangent.bundles.iter().enumerate().map(move |(b, bundle)| TangentBlock {
+                        directions: &bundle.directions,
+                        values: Box::new(move |output| run.values(first + b, output, starts)),
+                    })
                 })
                 .collect();
             gradient.add_simulation(

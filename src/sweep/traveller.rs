@@ -1,6 +1,7 @@
 //! A lane on its way from happening to happening, and what those do to it.
 
 use super::course::{Happening, Stop};
+use super::integrate::Bundle;
 use super::steady::Settling;
 use crate::engine::{LaneReport, LaneStatus};
 use crate::index::{EventIdx, PeriodIdx, RelationIdx, SimulationIdx, SlotIdx};
@@ -47,6 +48,7 @@ pub(super) struct Traveller<'a> {
     pub(super) parameters: &'a [f64],
     /// Slots that the tangents move.
     pub(super) directions: &'a [SlotIdx],
+    pub(super) bundle: &'a Bundle,
     /// States, then their total derivatives `[direction][state]`.
     pub(super) values: Vec<f64>,
     pub(super) t: f64,
@@ -71,7 +73,7 @@ impl<'a> Traveller<'a> {
         simulation: SimulationIdx,
         slots: &'a [Vec<f64>],
         parameters: &'a [f64],
-        directions: &'a [SlotIdx],
+        bundle: &'a Bundle,
         values: Vec<f64>,
     ) -> Self {
         let events = &problem.events;
@@ -85,10 +87,11 @@ impl<'a> Traveller<'a> {
             simulation,
             slots,
             parameters,
-            directions,
+            directions: &bundle.directions,
+            bundle,
             values,
             t,
-            t_tangents: vec![0.0; directions.len()],
+            t_tangents: vec![0.0; bundle.directions.len()],
             period: PeriodIdx(0),
             settling: None,
             relations: vec![false; events.relations().len()],

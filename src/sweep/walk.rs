@@ -82,6 +82,7 @@ impl Walk<'_, '_> {
                 }
                 outputs.set_at(place, traveller, traveller.t);
             }
+            course.relations.clone_from(&traveller.relations);
             courses.push(course);
         }
         loop {
@@ -117,7 +118,7 @@ impl Walk<'_, '_> {
                 let place = traveller.directions.iter().position(|d| d == slot);
                 place.and_then(|d| by_direction.get(d)).copied().unwrap_or(0.0)
             };
-            self.kind.moving.iter().map(along).collect()
+            traveller.bundle.moving.iter().map(along).collect()
         };
         let slots = traveller.slots();
         let mut timeline = self.evaluator.problem.breakpoints.timeline(
@@ -129,7 +130,7 @@ impl Walk<'_, '_> {
                 stop: Some(SpanStop { t, tangents: &of_moving(tangents) }),
                 held: &traveller.held(),
             },
-            self.kind.moving,
+            &traveller.bundle.moving,
         );
         let mut ends_at_output = false;
         if let Some(last) = timeline.segments.last_mut() {
@@ -140,7 +141,8 @@ impl Walk<'_, '_> {
         Stretch { place, timeline, stop, tangents: tangents.to_vec(), ends_at_output }
     }
 
-    /// What the lanes of some stretches start from, and the slots that they carry.
+    /// What the lanes of some stretches start from, and the slots that they carry with their
+    /// tangents.
     pub(super) fn starts(
         &self,
         travellers: &[Traveller<'_>],
@@ -152,6 +154,7 @@ impl Walk<'_, '_> {
             let traveller = &travellers[place];
             initial.extend_from_slice(&traveller.values);
             self.evaluator.preparation.push_dynamic_slots(traveller.slots(), &mut carried);
+            carried.extend_from_slice(&traveller.bundle.slot_tangents);
         }
         (initial, carried)
     }
@@ -300,6 +303,7 @@ impl Walk<'_, '_> {
             for &happening in &course.start {
                 traveller.apply(happening);
             }
+            traveller.relations.clone_from(&course.relations);
             if self.leg == Leg::Measured {
                 outputs.set_at(place, traveller, traveller.t);
             }
@@ -436,7 +440,8 @@ impl Walk<'_, '_> {
             merge(&mut result, again, &open);
             roots = open;
         }
-        if !self.kind.directions.is_empty() && !found.is_empty() {
+        found.retain(|&k| !travellers[stretches[k].place].directions.is_empty());
+        if !found.is_empty() {
             for &k in &found {
                 let tangents =
                     self.root_tangents(&travellers[stretches[k].place], &stretches[k], &result, k);
