@@ -156,6 +156,18 @@ pub enum Fault {
     BeforeStart { time: f64, start: f64 },
     #[error("experiment `{experiment}` has no period with a finite time; expected inf here")]
     NoStart { experiment: String },
+    #[error(
+        "`{symbol}` is not in the parameter table, but experiment `{experiment}` starts with this \
+         condition; expected a formula of numbers, ids of the parameter table and time"
+    )]
+    InitialSymbol { experiment: String, symbol: String },
+    #[error("prior `{prior}` gives no value between the bounds {lower} and {upper}")]
+    PriorOutsideBounds { prior: String, lower: f64, upper: f64 },
+    #[error(
+        "`{entity}` is a valid identifier already; use it directly, or leave the cell empty to \
+         annotate it"
+    )]
+    Alias { entity: String },
     #[error("the column belongs to PEtab v1 and has no meaning in a v2 problem; {instead}")]
     Legacy { instead: &'static str },
 }

@@ -9,6 +9,8 @@ mod conditions;
 mod error;
 mod experiments;
 mod formula;
+#[doc(hidden)]
+pub mod fuzzing;
 mod ids;
 mod lexer;
 mod mapping;
@@ -116,7 +118,8 @@ pub fn load(path: &Path) -> Result<Problem, PetabError> {
     let parameters = parameters::read(&tables(&file.parameters)?, file.format)?;
     let mut models = Vec::new();
     for group in &file.groups {
-        load_group(&file, group, &parameters, &mut models)?;
+        let tables = GroupTables::read(group)?;
+        models.extend(read_group(&file, group, tables, &parameters)?);
     }
     Ok(Problem {
         files: file.all_files(),
@@ -132,17 +135,37 @@ fn tables(files: &[PathBuf]) -> Result<Vec<Table>, PetabError> {
     files.iter().map(|file| Table::read(file)).collect()
 }
 
-fn load_group(
+/// The tables that a [`Group`] names.
+struct GroupTables {
+    measurements: Vec<Table>,
+    observables: Vec<Table>,
+    conditions: Vec<Table>,
+    experiments: Vec<Table>,
+    mappings: Vec<Table>,
+}
+
+impl GroupTables {
+    fn read(group: &Group) -> Result<Self, PetabError> {
+        Ok(Self {
+            measurements: tables(&group.measurements)?,
+            observables: tables(&group.observables)?,
+            conditions: tables(&group.conditions)?,
+            experiments: tables(&group.experiments)?,
+            mappings: tables(&group.mappings)?,
+        })
+    }
+}
+
+fn read_group(
     file: &ProblemFile,
     group: &Group,
+    tables: GroupTables,
     parameters: &Ids<Parameter>,
-    models: &mut Vec<ModelProblem>,
-) -> Result<(), PetabError> {
-    let observables = observables::read(&tables(&group.observables)?, file.format, parameters)?;
-    let conditions = conditions::read(&tables(&group.conditions)?, file.format, parameters)?;
-    let mut experiments = experiments::read(&tables(&group.experiments)?, &conditions)?;
-    let mapping = mapping::read(&tables(&group.mappings)?)?;
-    let measurement_tables = tables(&group.measurements)?;
+) -> Result<Vec<ModelProblem>, PetabError> {
+    let observables = observables::read(&tables.observables, file.format, parameters)?;
+    let conditions = conditions::read(&tables.conditions, file.format, parameters)?;
+    let mut experiments = experiments::read(&tables.experiments, &conditions, parameters)?;
+    let mapping = mapping::read(&tables.mappings)?;
     let context = Context {
         parameters,
         observables: &observables,
@@ -150,7 +173,7 @@ fn load_group(
         models: &group.models,
         format: file.format,
     };
-    let measurements = measurements::read(&measurement_tables, &context, &mut experiments)?;
+    let measurements = measurements::read(&tables.measurements, &context, &mut experiments)?;
     if measurements.is_empty() {
         return Err(PetabError::NoMeasurements { file: file.path.clone() });
     }
@@ -158,24 +181,24 @@ fn load_group(
     for (model, measurement) in measurements {
         by_model[model].push(measurement);
     }
-    let measurement_tables: Arc<[Table]> = measurement_tables.into();
+    let measurement_tables: Arc<[Table]> = tables.measurements.into();
     let observables: Arc<[_]> = observables.items.into();
     let conditions: Arc<[_]> = conditions.items.into();
     let experiments: Arc<[_]> = experiments.items.into();
     let mapping: Arc<[_]> = mapping.items.into();
-    for ((model_id, model_location), measurements) in group.models.iter().zip(by_model) {
-        models.push(ModelProblem {
-            model_id: model_id.clone(),
-            model_location: model_location.clone(),
+    let models = group.models.iter().zip(by_model).map(|((id, location), measurements)| {
+        ModelProblem {
+            model_id: id.clone(),
+            model_location: location.clone(),
             observables: observables.clone(),
             conditions: conditions.clone(),
             experiments: experiments.clone(),
             measurements,
             mapping: mapping.clone(),
             measurement_tables: measurement_tables.clone(),
-        });
-    }
-    Ok(())
+        }
+    });
+    Ok(models.collect())
 }
 
 #[cfg(test)]
