@@ -3,7 +3,7 @@
 //! A v1 problem is converted on reading: a row of its wide condition table becomes a list of
 //! changes, a pre-equilibration condition a period at -inf, a simulation condition a period at
 //! time 0. What v2 has dropped stays as parameter scale and log10 transformation. Nothing here
-//! knows the model: whether a symbol or a target exists in it is checked where both meet.
+//! knows the model: [`check_names`] is told what its names mean, where both meet.
 
 mod conditions;
 mod error;
@@ -15,6 +15,7 @@ mod ids;
 mod lexer;
 mod mapping;
 mod measurements;
+mod names;
 mod observables;
 mod parameters;
 mod priors;
@@ -27,6 +28,7 @@ pub use experiments::{Experiment, Period};
 pub use formula::{FormulaError, is_reserved, parse_formula};
 pub use mapping::Mapping;
 pub use measurements::{Measurement, Override};
+pub use names::{ModelEntity, check_names};
 pub use observables::{NoiseDistribution, Observable, Transformation};
 pub use parameters::{Parameter, ParameterScale};
 pub use priors::{Distribution, Prior, PriorSpace};
@@ -186,8 +188,8 @@ fn read_group(
     let conditions: Arc<[_]> = conditions.items.into();
     let experiments: Arc<[_]> = experiments.items.into();
     let mapping: Arc<[_]> = mapping.items.into();
-    let models = group.models.iter().zip(by_model).map(|((id, location), measurements)| {
-        ModelProblem {
+    let models =
+        group.models.iter().zip(by_model).map(|((id, location), measurements)| ModelProblem {
             model_id: id.clone(),
             model_location: location.clone(),
             observables: observables.clone(),
@@ -196,8 +198,7 @@ fn read_group(
             measurements,
             mapping: mapping.clone(),
             measurement_tables: measurement_tables.clone(),
-        }
-    });
+        });
     Ok(models.collect())
 }
 

@@ -175,13 +175,6 @@ fn read_row(table: &Table, row: Row<'_>, format: FormatVersion) -> Result<Parame
         ),
         FormatVersion::V2 => (prior(["priorDistribution", "priorParameters"])?, None),
     };
-    if format == FormatVersion::V2
-        && objective_prior.is_some_and(|prior| !priors::reaches(&prior, bounds))
-    {
-        let prior = row.get(table.column("priorDistribution")).unwrap_or_default().to_owned();
-        let fault = Fault::PriorOutsideBounds { prior, lower: lower_bound, upper: upper_bound };
-        return Err(row.fail(subject, "priorParameters", fault));
-    }
     Ok(Parameter {
         id: id.to_owned(),
         name: row.get(table.column("parameterName")).map(str::to_owned),

@@ -162,22 +162,6 @@ pub(super) fn read(
     Ok(Some(Prior { space, distribution }))
 }
 
-/// Whether a prior has any value between bounds.
-pub(super) fn reaches(prior: &Prior, (lower, upper): (f64, f64)) -> bool {
-    use Distribution as D;
-    let (from, to) = match prior.distribution {
-        D::Uniform { lower, upper } | D::LogUniform { lower, upper } => (lower, upper),
-        D::Normal { .. } | D::Laplace { .. } | D::Cauchy { .. } => return true,
-        D::LogNormal { .. }
-        | D::LogLaplace { .. }
-        | D::ChiSquare { .. }
-        | D::Exponential { .. }
-        | D::Gamma { .. }
-        | D::Rayleigh { .. } => (0.0, f64::INFINITY),
-    };
-    from.max(lower) <= to.min(upper)
-}
-
 /// The distribution, if there are as many numbers as it takes.
 fn build(kind: Kind, numbers: &[f64]) -> Option<Distribution> {
     use Distribution as D;
