@@ -2,7 +2,7 @@
 //!
 //! The same entry points as in `fuzz/`, without a coverage-guided fuzzer: the inputs are the same
 //! in every run. Seeds are the files under `data/` and the small ones of the public collections,
-//! where their variables are set. `GRADSWEEP_FULL=1` tries a hundred times as many.
+//! where their variables are set. `GRADSWEEP_FULL=1` tries twenty times as many.
 
 use gradsweep::petab::fuzzing;
 use gradsweep::sbml;
@@ -192,7 +192,7 @@ impl Mutator {
 /// Feeds seeds as they are, then damaged ones.
 fn feed(seeds: Vec<String>, read: impl Fn(&str) -> bool) {
     let is_full = std::env::var_os("GRADSWEEP_FULL").is_some_and(|value| value == "1");
-    let count = if is_full { 5_000_000 } else { 50_000 };
+    let count = if is_full { 1_000_000 } else { 50_000 };
     let mut mutator = Mutator { random: Pcg64Mcg::seed_from_u64(20) };
     assert!(!seeds.is_empty());
     let mut sound = 0;
@@ -232,4 +232,65 @@ fn models() {
 #[test]
 fn math() {
     feed(formulas(), fuzzing::formula);
+}
+
+/// One piece many times over: nesting must not exhaust the stack, length not time.
+#[test]
+fn repetitions() {
+    let pieces = [
+        "[",
+        "{",
+        "- ",
+        "? ",
+        "a: ",
+        "&a [*a,",
+        "!!x ",
+        "'",
+        "|\n ",
+        "(",
+        "-",
+        "!",
+        "-(",
+        "2^",
+        "a+",
+        "a*-",
+        "a&&",
+        "sin(",
+        "piecewise(1,",
+        "\t",
+        "a\t",
+        "\n",
+        "a\n",
+        ";",
+        "\"",
+        "<a>",
+        "<!--",
+        "&lt;",
+    ];
+    let sbml = |text: &str| sbml::read_str(text, "m.xml").is_ok();
+    let formula_cell = |text: &str| {
+        let one_line = text.replace(['\t', '\n'], " ");
+        fuzzing::tables(&format!(
+            "1\n#parameters\nparameterId\tparameterScale\tlowerBound\tupperBound\testimate\n\
+             #observables\nobservableId\tobservableFormula\tnoiseFormula\ny\t{one_line}\t1\n"
+        ))
+    };
+    let readers: [(&str, &dyn Fn(&str) -> bool); 5] = [
+        ("problem_file", &fuzzing::problem_file),
+        ("tables", &fuzzing::tables),
+        ("formula_cell", &formula_cell),
+        ("formula", &fuzzing::formula),
+        ("sbml", &sbml),
+    ];
+    for piece in pieces {
+        let many = piece.repeat(300_000 / piece.len());
+        for (name, read) in readers {
+            for head in ["", "format_version: 1\nparameter_file: ", "1\n#parameters\n", "a*"] {
+                let began = Instant::now();
+                read(&format!("{head}{many}"));
+                let took = began.elapsed();
+                assert!(took < Duration::from_secs(10), "{name}: {head:?} {piece:?}: {took:?}");
+            }
+        }
+    }
 }
