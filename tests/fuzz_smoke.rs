@@ -234,6 +234,9 @@ fn math() {
     feed(formulas(), fuzzing::formula);
 }
 
+/// Says whether a text is sound.
+type Reader<'r> = &'r dyn Fn(&str) -> bool;
+
 /// One piece many times over: nesting must not exhaust the stack, length not time.
 #[test]
 fn repetitions() {
@@ -275,7 +278,7 @@ fn repetitions() {
              #observables\nobservableId\tobservableFormula\tnoiseFormula\ny\t{one_line}\t1\n"
         ))
     };
-    let readers: [(&str, &dyn Fn(&str) -> bool); 5] = [
+    let readers: [(&str, Reader); 5] = [
         ("problem_file", &fuzzing::problem_file),
         ("tables", &fuzzing::tables),
         ("formula_cell", &formula_cell),
