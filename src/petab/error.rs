@@ -1,6 +1,7 @@
 //! What can be wrong with a PEtab problem, and where.
 
 use super::formula::FormulaError;
+use super::names::ModelEntity;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -156,8 +157,44 @@ pub enum Fault {
     BeforeStart { time: f64, start: f64 },
     #[error("experiment `{experiment}` has no period with a finite time; expected inf here")]
     NoStart { experiment: String },
+    #[error(
+        "`{symbol}` is not in the parameter table, but experiment `{experiment}` starts with this \
+         condition; expected a formula of numbers, ids of the parameter table and time"
+    )]
+    InitialSymbol { experiment: String, symbol: String },
+    #[error(
+        "`{entity}` is a valid identifier already; use it directly, or leave the cell empty to \
+         annotate it"
+    )]
+    Alias { entity: String },
+    #[error("`{id}` is {entity}; choose another identifier for the observable")]
+    ShadowsModel { id: String, entity: ModelEntity },
+    #[error(
+        "`{id}` {}; expected a parameter, species or compartment of the model, or a symbol of \
+         an observable or noise formula",
+        in_model(entity)
+    )]
+    NotSettable { id: String, entity: Option<ModelEntity> },
+    #[error(
+        "`{id}` is {entity}; expected parameters that no rule determines, and \
+         symbols that tables introduce"
+    )]
+    NotForParameterTable { id: String, entity: ModelEntity },
+    #[error(
+        "`{id}` is used nowhere: it is no parameter of the model, and neither formulas nor \
+         conditions nor measurements name it; remove the row"
+    )]
+    Unused { id: String },
     #[error("the column belongs to PEtab v1 and has no meaning in a v2 problem; {instead}")]
     Legacy { instead: &'static str },
+}
+
+/// What an entity is in the model, after its id.
+fn in_model(entity: &Option<ModelEntity>) -> String {
+    match entity {
+        Some(entity) => format!("is {entity}"),
+        None => "is neither in the model nor in a formula".to_owned(),
+    }
 }
 
 fn quoted(names: &[String]) -> String {

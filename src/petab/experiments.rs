@@ -1,8 +1,8 @@
 //! Experiments: which conditions hold from when on.
 
-use super::error::{Fault, PetabError, Place};
+use super::error::{Fault, PetabError, Place, RowError};
 use super::table::{Subject, Table};
-use super::{Condition, ConditionIdx, Ids};
+use super::{Condition, ConditionIdx, Ids, Parameter};
 use std::collections::HashMap;
 
 /// A sequence of periods: one simulation.
@@ -44,6 +44,7 @@ const KIND: &str = "experiment";
 pub(super) fn read(
     tables: &[Table],
     conditions: &Ids<Condition>,
+    parameters: &Ids<Parameter>,
 ) -> Result<Ids<Experiment>, PetabError> {
     let mut experiments = Ids::new("experimentId", KIND);
     // Who sets a target at a time: by experiment, bits of the time, and target.
@@ -86,5 +87,34 @@ pub(super) fn read(
             }
         }
     }
+    for experiment in &experiments.items {
+        check_start(experiment, conditions, parameters)?;
+    }
     Ok(experiments)
+}
+
+/// Before the first period nothing of the model has a value yet.
+fn check_start(
+    experiment: &Experiment,
+    conditions: &Ids<Condition>,
+    parameters: &Ids<Parameter>,
+) -> Result<(), PetabError> {
+    let first = experiment.periods.first().into_iter().flat_map(|period| &period.conditions);
+    for condition in first.map(|condition| &conditions.items[condition.0]) {
+        for change in &condition.changes {
+            let symbols = change.value.symbols();
+            let Some(symbol) = symbols.iter().find(|s| parameters.position(s).is_none()) else {
+                continue;
+            };
+            let (experiment, symbol) = (experiment.id.clone(), (*symbol).to_owned());
+            return Err(RowError {
+                place: change.place.clone(),
+                subject: format!("condition `{}`", condition.id),
+                column: "targetValue".to_owned(),
+                fault: Fault::InitialSymbol { experiment, symbol },
+            }
+            .into());
+        }
+    }
+    Ok(())
 }

@@ -1,8 +1,8 @@
 //! The mapping table (v2): PEtab identifiers for model entities whose own are none.
 
 use super::Ids;
-use super::error::{PetabError, Place};
-use super::table::Table;
+use super::error::{Fault, PetabError, Place};
+use super::table::{Subject, Table, is_identifier};
 
 /// A row of the mapping table.
 #[derive(Debug, Clone, PartialEq)]
@@ -29,9 +29,15 @@ pub(super) fn read(tables: &[Table]) -> Result<Ids<Mapping>, PetabError> {
         let [id_column, model_column] = table.required(["petabEntityId", "modelEntityId"])?;
         let name_column = table.column("name");
         for row in table.rows() {
+            let id = row.id(id_column, KIND)?;
+            let model_entity = row.get(model_column);
+            if let Some(entity) = model_entity.filter(|e| *e != id && is_identifier(e)) {
+                let fault = Fault::Alias { entity: entity.to_owned() };
+                return Err(row.fail(Subject(KIND, id), model_column.name, fault));
+            }
             let mapping = Mapping {
-                id: row.id(id_column, KIND)?.to_owned(),
-                model_entity: row.get(model_column).map(str::to_owned),
+                id: id.to_owned(),
+                model_entity: model_entity.map(str::to_owned),
                 name: row.get(name_column).map(str::to_owned),
                 place: row.place(),
             };

@@ -3,16 +3,19 @@
 //! A v1 problem is converted on reading: a row of its wide condition table becomes a list of
 //! changes, a pre-equilibration condition a period at -inf, a simulation condition a period at
 //! time 0. What v2 has dropped stays as parameter scale and log10 transformation. Nothing here
-//! knows the model: whether a symbol or a target exists in it is checked where both meet.
+//! knows the model: [`check_names`] is told what its names mean, where both meet.
 
 mod conditions;
 mod error;
 mod experiments;
 mod formula;
+#[doc(hidden)]
+pub mod fuzzing;
 mod ids;
 mod lexer;
 mod mapping;
 mod measurements;
+mod names;
 mod observables;
 mod parameters;
 mod priors;
@@ -25,6 +28,7 @@ pub use experiments::{Experiment, Period};
 pub use formula::{FormulaError, is_reserved, parse_formula};
 pub use mapping::Mapping;
 pub use measurements::{Measurement, Override};
+pub use names::{ModelEntity, check_names};
 pub use observables::{NoiseDistribution, Observable, Transformation};
 pub use parameters::{Parameter, ParameterScale};
 pub use priors::{Distribution, Prior, PriorSpace};
@@ -116,7 +120,8 @@ pub fn load(path: &Path) -> Result<Problem, PetabError> {
     let parameters = parameters::read(&tables(&file.parameters)?, file.format)?;
     let mut models = Vec::new();
     for group in &file.groups {
-        load_group(&file, group, &parameters, &mut models)?;
+        let tables = GroupTables::read(group)?;
+        models.extend(read_group(&file, group, tables, &parameters)?);
     }
     Ok(Problem {
         files: file.all_files(),
@@ -132,17 +137,37 @@ fn tables(files: &[PathBuf]) -> Result<Vec<Table>, PetabError> {
     files.iter().map(|file| Table::read(file)).collect()
 }
 
-fn load_group(
+/// The tables that a [`Group`] names.
+struct GroupTables {
+    measurements: Vec<Table>,
+    observables: Vec<Table>,
+    conditions: Vec<Table>,
+    experiments: Vec<Table>,
+    mappings: Vec<Table>,
+}
+
+impl GroupTables {
+    fn read(group: &Group) -> Result<Self, PetabError> {
+        Ok(Self {
+            measurements: tables(&group.measurements)?,
+            observables: tables(&group.observables)?,
+            conditions: tables(&group.conditions)?,
+            experiments: tables(&group.experiments)?,
+            mappings: tables(&group.mappings)?,
+        })
+    }
+}
+
+fn read_group(
     file: &ProblemFile,
     group: &Group,
+    tables: GroupTables,
     parameters: &Ids<Parameter>,
-    models: &mut Vec<ModelProblem>,
-) -> Result<(), PetabError> {
-    let observables = observables::read(&tables(&group.observables)?, file.format, parameters)?;
-    let conditions = conditions::read(&tables(&group.conditions)?, file.format, parameters)?;
-    let mut experiments = experiments::read(&tables(&group.experiments)?, &conditions)?;
-    let mapping = mapping::read(&tables(&group.mappings)?)?;
-    let measurement_tables = tables(&group.measurements)?;
+) -> Result<Vec<ModelProblem>, PetabError> {
+    let observables = observables::read(&tables.observables, file.format, parameters)?;
+    let conditions = conditions::read(&tables.conditions, file.format, parameters)?;
+    let mut experiments = experiments::read(&tables.experiments, &conditions, parameters)?;
+    let mapping = mapping::read(&tables.mappings)?;
     let context = Context {
         parameters,
         observables: &observables,
@@ -150,7 +175,7 @@ fn load_group(
         models: &group.models,
         format: file.format,
     };
-    let measurements = measurements::read(&measurement_tables, &context, &mut experiments)?;
+    let measurements = measurements::read(&tables.measurements, &context, &mut experiments)?;
     if measurements.is_empty() {
         return Err(PetabError::NoMeasurements { file: file.path.clone() });
     }
@@ -158,15 +183,15 @@ fn load_group(
     for (model, measurement) in measurements {
         by_model[model].push(measurement);
     }
-    let measurement_tables: Arc<[Table]> = measurement_tables.into();
+    let measurement_tables: Arc<[Table]> = tables.measurements.into();
     let observables: Arc<[_]> = observables.items.into();
     let conditions: Arc<[_]> = conditions.items.into();
     let experiments: Arc<[_]> = experiments.items.into();
     let mapping: Arc<[_]> = mapping.items.into();
-    for ((model_id, model_location), measurements) in group.models.iter().zip(by_model) {
-        models.push(ModelProblem {
-            model_id: model_id.clone(),
-            model_location: model_location.clone(),
+    let models =
+        group.models.iter().zip(by_model).map(|((id, location), measurements)| ModelProblem {
+            model_id: id.clone(),
+            model_location: location.clone(),
             observables: observables.clone(),
             conditions: conditions.clone(),
             experiments: experiments.clone(),
@@ -174,8 +199,7 @@ fn load_group(
             mapping: mapping.clone(),
             measurement_tables: measurement_tables.clone(),
         });
-    }
-    Ok(())
+    Ok(models.collect())
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use super::error::{Fault, PetabError, Place};
 use super::formula::is_reserved;
-use super::priors::{self, Bounds, Distribution, Prior, PriorSpace};
+use super::priors::{self, Distribution, Prior, PriorSpace};
 use super::table::{Row, Subject, Table};
 use super::{FormatVersion, Ids};
 
@@ -151,16 +151,21 @@ fn read_row(table: &Table, row: Row<'_>, format: FormatVersion) -> Result<Parame
         refuse_v1_columns(table, row, subject)?;
     }
     let estimated = read_estimate(table, row, subject, format)?;
-    let scale = read_scale(table, row, subject, format, estimated)?;
+    let scale = read_scale(table, row, subject, format)?;
     let (lower_bound, upper_bound) = read_bounds(table, row, subject, scale, estimated)?;
+    let out_of_order = lower_bound > upper_bound
+        || lower_bound == f64::INFINITY
+        || upper_bound == f64::NEG_INFINITY;
+    // v1 leaves the bounds of fixed parameters without meaning.
+    if out_of_order && (estimated || format == FormatVersion::V2) {
+        let fault = Fault::CrossingBounds { lower: lower_bound, upper: upper_bound };
+        return Err(row.fail(subject, "lowerBound", fault));
+    }
     let nominal = read_nominal(table, row, subject, estimated)?;
-    let bounds = Bounds {
-        linear: (lower_bound, upper_bound),
-        on_scale: (scale.scale(lower_bound), scale.scale(upper_bound)),
-    };
+    let bounds = (scale.scale(lower_bound), scale.scale(upper_bound));
     let prior = |columns: [&'static str; 2]| {
         let columns = columns.map(|name| table.column(name));
-        let prior = priors::read(row, columns, subject, format, &bounds)?;
+        let prior = priors::read(row, columns, subject, format, bounds)?;
         Ok::<_, PetabError>(prior.filter(|_| estimated))
     };
     let (objective_prior, initialization_prior) = match format {
@@ -229,12 +234,10 @@ fn read_scale(
     row: Row<'_>,
     subject: Subject<'_>,
     format: FormatVersion,
-    estimated: bool,
 ) -> Result<ParameterScale, PetabError> {
     let column = table.column("parameterScale");
     let expected = "lin, log or log10";
-    // The scale of a fixed parameter has no effect.
-    if format == FormatVersion::V2 || (!estimated && row.get(column).is_none()) {
+    if format == FormatVersion::V2 {
         return Ok(ParameterScale::Lin);
     }
     match row.text(column, subject, expected)? {
@@ -270,10 +273,6 @@ fn read_bounds(
     };
     let lower = bound("lowerBound", f64::NEG_INFINITY)?;
     let upper = bound("upperBound", f64::INFINITY)?;
-    let empty = lower > upper || lower == f64::INFINITY || upper == f64::NEG_INFINITY;
-    if estimated && empty {
-        return Err(row.fail(subject, "lowerBound", Fault::CrossingBounds { lower, upper }));
-    }
     Ok((lower, upper))
 }
 

@@ -110,14 +110,11 @@ fn roles(kind: Kind) -> &'static [&'static str] {
     }
 }
 
-/// Bounds of a parameter, which uniform priors have by default.
-pub(super) struct Bounds {
-    pub linear: (f64, f64),
-    pub on_scale: (f64, f64),
-}
+/// The type that v1 parameters have where none is given.
+const DEFAULT_TYPE: &str = "parameterScaleUniform";
 
-/// Reads the prior of a row from its type and parameter columns; nothing where the type is
-/// empty. Without numbers a uniform prior extends over the bounds (v1).
+/// Reads the prior of a row from its type and parameter columns; nothing where both are empty.
+/// Without numbers v1's default type extends over the bounds on the parameter's scale.
 ///
 /// # Errors
 /// An unknown type, a wrong number of parameters, text that is no number, or numbers for which
@@ -127,17 +124,15 @@ pub(super) fn read(
     [type_column, parameters_column]: [Column; 2],
     subject: Subject<'_>,
     format: FormatVersion,
-    bounds: &Bounds,
+    (lower, upper): (f64, f64),
 ) -> Result<Option<Prior>, PetabError> {
-    let Some(name) = row.get(type_column) else {
-        return match row.get(parameters_column) {
-            Some(_) if format == FormatVersion::V2 => {
-                let expected = "a distribution, as parameters are given";
-                Err(row.fail(subject, type_column.name, Fault::Missing { expected }))
-            }
-            // v1: the default type is the flat prior over the bounds, which these repeat.
-            _ => Ok(None),
-        };
+    let name = match (row.get(type_column), row.get(parameters_column)) {
+        (None, None) => return Ok(None),
+        (None, Some(_)) if format == FormatVersion::V2 => {
+            let expected = "a distribution, as parameters are given";
+            return Err(row.fail(subject, type_column.name, Fault::Missing { expected }));
+        }
+        (name, _) => name.unwrap_or(DEFAULT_TYPE),
     };
     let Some((kind, space)) = kind_of(name, format) else {
         let expected = if format == FormatVersion::V1 { V1_TYPES } else { V2_TYPES };
@@ -146,11 +141,7 @@ pub(super) fn read(
     };
     let fail = |fault| row.fail(subject, parameters_column.name, fault);
     let Some(text) = row.get(parameters_column) else {
-        if kind == Kind::Uniform && format == FormatVersion::V1 {
-            let (lower, upper) = match space {
-                PriorSpace::Linear => bounds.linear,
-                PriorSpace::ParameterScale => bounds.on_scale,
-            };
+        if name == DEFAULT_TYPE {
             return Ok(Some(Prior { space, distribution: Distribution::Uniform { lower, upper } }));
         }
         return Err(fail(Fault::Missing { expected: "the prior's parameters, separated by `;`" }));

@@ -165,11 +165,18 @@ struct V2Extension {
 /// A file that cannot be read or is not YAML, missing keys, an unsupported version, extension
 /// or model language, empty lists, URLs.
 pub(super) fn read(path: &Path) -> Result<ProblemFile, PetabError> {
-    let text = read_text(path)?;
-    let Head { format_version } = parse(path, &text)?;
+    interpret(path, &read_text(path)?)
+}
+
+/// Reads the text of a problem file; `path` is where it would stand.
+///
+/// # Errors
+/// As [`read`].
+pub(super) fn interpret(path: &Path, text: &str) -> Result<ProblemFile, PetabError> {
+    let Head { format_version } = parse(path, text)?;
     match version(&format_version) {
-        Some(FormatVersion::V1) => read_v1(path, parse(path, &text)?),
-        Some(FormatVersion::V2) => read_v2(path, parse(path, &text)?),
+        Some(FormatVersion::V1) => read_v1(path, parse(path, text)?),
+        Some(FormatVersion::V2) => read_v2(path, parse(path, text)?),
         None => {
             let file = path.to_owned();
             Err(PetabError::UnsupportedVersion { file, found: format_version })

@@ -1,5 +1,6 @@
 //! Whole problems, well-formed and broken, written to a folder and loaded.
 
+mod names;
 mod v1;
 mod v1_errors;
 mod v2;

@@ -20,7 +20,7 @@ pub(super) fn problem() -> Files {
              k1\tlog10\t0.01\t100\t0.1\t1\tparameterScaleNormal\t-1; 0.5\tparameterScaleUniform\n\
              k2\tlin\t-5\t5\t\t1.0\n\
              scale\tlog\t0.1\t10\t1\t1\tlogNormal\t0;1\n\
-             fixed\t\t\t\t3\t0\n",
+             fixed\tlin\t\t\t3\t0\n",
         ),
         (
             "con.tsv",
