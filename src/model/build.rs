@@ -15,7 +15,7 @@ use crate::graph::{Graph, Input, NodeId};
 use crate::index::{ParameterIdx, PeriodIdx, SimulationIdx, SlotIdx, StateIdx};
 use crate::math::Expr;
 use crate::objective::{NoiseModel, Priors};
-use crate::petab::{self, Problem};
+use crate::petab::{self, ModelEntity, Problem};
 use crate::rosenbrock::RightHandSide;
 use crate::sbml;
 use std::collections::{HashMap, HashSet};
@@ -38,6 +38,7 @@ pub fn build(problem: Problem) -> Result<OdeProblem, ModelError> {
         return unsupported(entry.place.to_string(), "a mapping table");
     }
     let model = sbml::read_file(&part.model_location)?;
+    petab::check_names(&problem, &|_, id| entity_of(&model, id))?;
 
     let parameters: Vec<EstimatedParameter> =
         problem.parameters.iter().filter(|p| p.estimated).map(estimated).collect();
@@ -147,6 +148,18 @@ pub fn build(problem: Problem) -> Result<OdeProblem, ModelError> {
         priors: Priors::new(&problem),
         notes,
         petab: problem,
+    })
+}
+
+/// What an id means to the tables.
+fn entity_of(model: &sbml::Model, id: &str) -> Option<ModelEntity> {
+    let is_ruled = || model.rules.iter().any(|rule| rule.variable == id);
+    Some(match model.symbols.get(id)? {
+        sbml::Symbol::Parameter(_) if is_ruled() => ModelEntity::RuledParameter,
+        sbml::Symbol::Parameter(_) => ModelEntity::Parameter,
+        sbml::Symbol::Species(_) => ModelEntity::Species,
+        sbml::Symbol::Compartment(_) => ModelEntity::Compartment,
+        sbml::Symbol::Reaction(_) | sbml::Symbol::SpeciesReference { .. } => ModelEntity::Other,
     })
 }
 
