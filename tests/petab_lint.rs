@@ -317,6 +317,96 @@ fn v1_tables() {
 }
 
 #[test]
+fn v1_names_of_the_model() {
+    check(
+        "v1-model",
+        &V1,
+        &[
+            (
+                "con.tsv",
+                "\tdose",
+                "\tdosis",
+                "con.tsv:2: condition `c0`, column `dosis`: `dosis` is neither in the model nor in a formula; expected a parameter, species or compartment of the model, or a symbol of an observable or noise formula",
+            ),
+            (
+                "con.tsv",
+                "\tdose",
+                "\tr1",
+                "con.tsv:2: condition `c0`, column `r1`: `r1` is neither a parameter nor a species nor a compartment of the model; expected a parameter, species or compartment of the model, or a symbol of an observable or noise formula",
+            ),
+            // A column without values.
+            (
+                "con.tsv",
+                "\tdose\tB\nc0\tcontrol\t0\t\nc1\ttreated\t1",
+                "\tdosis\tB\nc0\tcontrol\t\t\nc1\ttreated\t",
+                "con.tsv:2: condition `c0`, column `dosis`: `dosis` is neither in the model nor in a formula; expected a parameter, species or compartment of the model, or a symbol of an observable or noise formula",
+            ),
+            (
+                "con.tsv",
+                "\tgain",
+                "\tgains",
+                "con.tsv:3: condition `c1`, column `B`: unknown parameter or model entity `gains`; expected one of gain, k1, sd",
+            ),
+            // A condition that no measurement uses.
+            (
+                "con.tsv",
+                "gain\n",
+                "gain\nc2\t\t\tgains\n",
+                "con.tsv:4: condition `c2`, column `B`: unknown parameter or model entity `gains`; expected one of gain, k1, sd",
+            ),
+            (
+                "obs.tsv",
+                "\ttwice",
+                "\ttwin",
+                "obs.tsv:3: \"twin\" is neither an entity of the model nor in the parameter table nor a placeholder",
+            ),
+            (
+                "obs.tsv",
+                "\tsd",
+                "\tsd * sigma",
+                "obs.tsv:3: \"sigma\" is neither an entity of the model nor in the parameter table nor a placeholder",
+            ),
+            (
+                "obs.tsv",
+                "\nz\t",
+                "\nB\t1\t1\nz\t",
+                "obs.tsv:3: observable `B`, column `observableId`: `B` is a species of the model; choose another identifier for the observable",
+            ),
+            (
+                "par.tsv",
+                "sd\tlin",
+                "unused\tlin\t0\t1\t1\t1\t\t\t\t\nsd\tlin",
+                "par.tsv:4: parameter `unused`, column `parameterId`: `unused` is used nowhere: it is no parameter of the model, and neither formulas nor conditions nor measurements name it; remove the row",
+            ),
+            (
+                "par.tsv",
+                "sd\tlin",
+                "twice\tlin\t0\t1\t1\t1\t\t\t\t\nsd\tlin",
+                "par.tsv:4: parameter `twice`, column `parameterId`: `twice` is a parameter of the model that a rule determines; expected parameters that no rule determines, and symbols that tables introduce",
+            ),
+            (
+                "par.tsv",
+                "sd\tlin",
+                "A\tlin\t0\t1\t1\t1\t\t\t\t\nsd\tlin",
+                "par.tsv:4: parameter `A`, column `parameterId`: `A` is a species of the model; expected parameters that no rule determines, and symbols that tables introduce",
+            ),
+            (
+                "par.tsv",
+                "sd\tlin",
+                "cell\tlin\t0\t1\t1\t1\t\t\t\t\nsd\tlin",
+                "par.tsv:4: parameter `cell`, column `parameterId`: `cell` is a compartment of the model; expected parameters that no rule determines, and symbols that tables introduce",
+            ),
+            (
+                "par.tsv",
+                "sd\tlin",
+                "r1\tlin\t0\t1\t1\t1\t\t\t\t\nsd\tlin",
+                "par.tsv:4: parameter `r1`, column `parameterId`: `r1` is neither a parameter nor a species nor a compartment of the model; expected parameters that no rule determines, and symbols that tables introduce",
+            ),
+        ],
+    );
+}
+
+#[test]
 fn v2_tables() {
     check(
         "v2",
@@ -507,6 +597,71 @@ fn v2_tables() {
                 "parameter_files: [par.tsv]\n",
                 "",
                 "p.yaml: missing field `parameter_files` at line 10, column 1",
+            ),
+        ],
+    );
+}
+
+#[test]
+fn v2_names_of_the_model() {
+    check(
+        "v2-model",
+        &V2,
+        &[
+            (
+                "con.tsv",
+                "\tdose",
+                "\tdosis",
+                "con.tsv:2: condition `c0`, column `targetId`: `dosis` is neither in the model nor in a formula; expected a parameter, species or compartment of the model, or a symbol of an observable or noise formula",
+            ),
+            (
+                "con.tsv",
+                "\tdose",
+                "\tr1",
+                "con.tsv:2: condition `c0`, column `targetId`: `r1` is neither a parameter nor a species nor a compartment of the model; expected a parameter, species or compartment of the model, or a symbol of an observable or noise formula",
+            ),
+            // A condition that no experiment uses.
+            (
+                "con.tsv",
+                "c1\tB\tA + 1\n",
+                "c1\tB\tA + 1\nc2\tdosis\t1\n",
+                "con.tsv:4: condition `c2`, column `targetId`: `dosis` is neither in the model nor in a formula; expected a parameter, species or compartment of the model, or a symbol of an observable or noise formula",
+            ),
+            (
+                "con.tsv",
+                "c1\tB\tA + 1\n",
+                "c1\tB\tA + 1 + k0\n",
+                "con.tsv:3: condition `c1`, column `targetValue`: unknown parameter or model entity `k0`; expected one of gain, k1, sd",
+            ),
+            (
+                "obs.tsv",
+                "\ttwice",
+                "\ttwin",
+                "obs.tsv:3: \"twin\" is neither an entity of the model nor in the parameter table nor a placeholder",
+            ),
+            (
+                "obs.tsv",
+                "\nz\t",
+                "\nB\t1\t1\t\tnormal\nz\t",
+                "obs.tsv:3: observable `B`, column `observableId`: `B` is a species of the model; choose another identifier for the observable",
+            ),
+            (
+                "par.tsv",
+                "\nsd",
+                "\nunused\t0\t1\t1\ttrue\t\t\nsd",
+                "par.tsv:4: parameter `unused`, column `parameterId`: `unused` is used nowhere: it is no parameter of the model, and neither formulas nor conditions nor measurements name it; remove the row",
+            ),
+            (
+                "par.tsv",
+                "\nsd",
+                "\ntwice\t0\t1\t1\ttrue\t\t\nsd",
+                "par.tsv:4: parameter `twice`, column `parameterId`: `twice` is a parameter of the model that a rule determines; expected parameters that no rule determines, and symbols that tables introduce",
+            ),
+            (
+                "par.tsv",
+                "\nsd",
+                "\ncell\t0\t1\t1\ttrue\t\t\nsd",
+                "par.tsv:4: parameter `cell`, column `parameterId`: `cell` is a compartment of the model; expected parameters that no rule determines, and symbols that tables introduce",
             ),
         ],
     );

@@ -22,6 +22,11 @@ fn problem(folder: &Path) -> OdeProblem {
     for name in ["conversion.yaml", "model.xml", "parameters.tsv", "observables.tsv"] {
         fs::copy(source.join(name), folder.join(name)).unwrap();
     }
+    // Nothing here has a use for it, and PEtab wants every row used.
+    let parameters = fs::read_to_string(folder.join("parameters.tsv")).unwrap();
+    let used = parameters.lines().filter(|line| !line.starts_with("b_frac\t"));
+    let used = used.map(|line| format!("{line}\n")).collect::<String>();
+    fs::write(folder.join("parameters.tsv"), used).unwrap();
     fs::write(folder.join("conditions.tsv"), "conditionId\tA0\tB\nlow\t1\t\nhigh\t5\tscale_B\n")
         .unwrap();
     let mut rows = "observableId\tpreequilibrationConditionId\tsimulationConditionId\ttime\t\

@@ -15,7 +15,7 @@ use super::{
 use crate::graph::{Graph, Input, NodeId};
 use crate::index::{ParameterIdx, PeriodIdx, SimulationIdx, SlotIdx};
 use crate::objective::{NoiseModel, Priors};
-use crate::petab::{self, Problem};
+use crate::petab::{self, ModelEntity, Problem};
 use crate::rosenbrock::RightHandSide;
 use crate::sbml;
 use std::collections::{HashMap, HashSet};
@@ -54,6 +54,7 @@ fn build_part(problem: &Arc<Problem>, model_index: usize) -> Result<OdeProblem, 
     let aliased = aliases.apply(&problem.models[model_index]);
     let part = aliased.as_ref().unwrap_or(&problem.models[model_index]);
     let model = sbml::read_file(&part.model_location)?;
+    petab::check_names(&problem, &|_, id| entity_of(&model, id))?;
 
     let parameters: Vec<EstimatedParameter> =
         problem.parameters.iter().filter(|p| p.estimated).map(estimated).collect();
@@ -161,6 +162,18 @@ fn build_part(problem: &Arc<Problem>, model_index: usize) -> Result<OdeProblem, 
         petab: problem.clone(),
         model_index,
         others: Vec::new(),
+    })
+}
+
+/// What an id means to the tables.
+fn entity_of(model: &sbml::Model, id: &str) -> Option<ModelEntity> {
+    let is_ruled = || model.rules.iter().any(|rule| rule.variable == id);
+    Some(match model.symbols.get(id)? {
+        sbml::Symbol::Parameter(_) if is_ruled() => ModelEntity::RuledParameter,
+        sbml::Symbol::Parameter(_) => ModelEntity::Parameter,
+        sbml::Symbol::Species(_) => ModelEntity::Species,
+        sbml::Symbol::Compartment(_) => ModelEntity::Compartment,
+        sbml::Symbol::Reaction(_) | sbml::Symbol::SpeciesReference { .. } => ModelEntity::Other,
     })
 }
 
