@@ -35,12 +35,19 @@ pub fn load(path: &Path) -> Result<OdeProblem, ModelError> {
 /// beside it. A model without measurements takes no part.
 pub fn build(problem: Problem) -> Result<OdeProblem, ModelError> {
     let problem = Arc::new(problem);
+    let models: Vec<sbml::Model> = problem
+        .models
+        .iter()
+        .map(|part| sbml::read_file(&part.model_location))
+        .collect::<Result<_, _>>()?;
+    petab::check_names(&problem, &|model, id| entity_of(&models[model], id))?;
     let measured = |m: &usize| !problem.models[*m].measurements.is_empty();
     let mut parts = (0..problem.models.len()).filter(measured);
     // A problem without any measurement is refused when it is read.
-    let mut first = build_part(&problem, parts.next().unwrap_or(0))?;
+    let first = parts.next().unwrap_or(0);
+    let mut first = build_part(&problem, first, &models[first])?;
     for model in parts {
-        let mut other = build_part(&problem, model)?;
+        let mut other = build_part(&problem, model, &models[model])?;
         other.priors = Priors::absent(&problem);
         first.notes.append(&mut other.notes);
         first.others.push(other);
@@ -49,12 +56,14 @@ pub fn build(problem: Problem) -> Result<OdeProblem, ModelError> {
 }
 
 /// The ODE problem of one model.
-fn build_part(problem: &Arc<Problem>, model_index: usize) -> Result<OdeProblem, ModelError> {
+fn build_part(
+    problem: &Arc<Problem>,
+    model_index: usize,
+    model: &sbml::Model,
+) -> Result<OdeProblem, ModelError> {
     let aliases = Aliases::new(&problem.models[model_index]);
     let aliased = aliases.apply(&problem.models[model_index]);
     let part = aliased.as_ref().unwrap_or(&problem.models[model_index]);
-    let model = sbml::read_file(&part.model_location)?;
-    petab::check_names(&problem, &|_, id| entity_of(&model, id))?;
 
     let parameters: Vec<EstimatedParameter> =
         problem.parameters.iter().filter(|p| p.estimated).map(estimated).collect();
@@ -67,24 +76,24 @@ fn build_part(problem: &Arc<Problem>, model_index: usize) -> Result<OdeProblem, 
         .flat_map(|(_, _, period)| changes(part, &period.applied))
         .map(|change| change.target.as_str())
         .collect();
-    let overrides = Overrides::new(&problem.parameters, &model, &targets, &aliases);
+    let overrides = Overrides::new(&problem.parameters, model, &targets, &aliases);
     let mut builder =
         Builder { graph: Graph::new(), slots: Slots::default(), formulas: Default::default() };
     let mut bindings = builder.bind_parameters(&problem.parameters, &tables, &aliases);
     let file = part.model_location.display().to_string();
     let moved = set_along_the_way(part, &tables, &overrides);
-    let state_ids = Environment::new(&model, file.clone(), HashMap::new(), &moved);
+    let state_ids = Environment::new(model, file.clone(), HashMap::new(), &moved);
     let is_state = |id: &str| state_ids.state_ids().iter().any(|state| state == id);
     builder.bind_conditions(part, &tables, &overrides, &is_state, &mut bindings)?;
 
-    let mut environment = Environment::new(&model, file, bindings, &moved);
+    let mut environment = Environment::new(model, file, bindings, &moved);
     environment.start_at(builder.start_time(&tables));
     aliases.check(|id| environment.has(id))?;
     refuse_bad_targets(part, &tables, &environment)?;
     let graph = &mut builder.graph;
     let derivatives = environment.derivatives(graph)?;
     let initial = environment.initial_values(graph)?;
-    let event_nodes = lower_events(graph, &mut environment, &model)?;
+    let event_nodes = lower_events(graph, &mut environment, model)?;
     let assigned = period_assignments(graph, &mut environment, part, &tables)?;
     let Switched { roots: derivatives, held, switches } = extract(graph, &derivatives);
     let (events, assigned) = Events::new(graph, &event_nodes, &held, &assigned);

@@ -51,8 +51,12 @@ pub fn check_names(
             format: problem.format,
         };
         names.check_observables()?;
-        for condition in part.conditions.iter() {
-            names.check_condition(condition)?;
+        // Of several models each must have what it is measured with.
+        let is_only_one = problem.models.len() == 1;
+        for (i, condition) in part.conditions.iter().enumerate() {
+            if is_only_one || names.is_measured_in(i) {
+                names.check_condition(condition)?;
+            }
         }
         names.collect(&mut mentioned);
     }
@@ -100,6 +104,13 @@ impl<'p> Names<'_, 'p> {
             }
         }
         Ok(())
+    }
+
+    fn is_measured_in(&self, condition: usize) -> bool {
+        self.part.measurements.iter().any(|m| {
+            let periods = &self.part.experiments[m.experiment.0].periods;
+            periods.iter().flat_map(|p| &p.conditions).any(|c| c.0 == condition)
+        })
     }
 
     fn check_condition(&self, condition: &Condition) -> Result<(), PetabError> {
