@@ -475,7 +475,7 @@ fn empty_batches_and_empty_timelines_give_nothing() {
     assert!(lane.timeline.segments.is_empty());
     for given in run(&step, &vec![lane; 40], ADAPTIVE) {
         assert!(given.outputs.is_empty() && given.schedule.fractions.is_empty());
-        let ok = LaneReport { status: LaneStatus::Ok, steps: 0, t: 3.0 };
+        let ok = LaneReport { status: LaneStatus::Ok, steps: 0, retries: 0, t: 3.0 };
         assert_eq!(given.report, ok);
     }
 }

@@ -5,8 +5,10 @@ use super::statistics::{CellSummary, EpsStatistics, ParameterStatistics, paramet
 use super::table::{CheckRow, Label, best_rows, rows};
 use super::verdict::{Cell, Criteria, Verdict, VerdictKind, judge};
 use crate::engine::EngineError;
-use crate::index::{ParameterIdx, PointIdx};
+use crate::index::{ParameterIdx, PointIdx, StateIdx};
+use crate::model::OdeProblem;
 use crate::sweep::{Evaluator, Failure, PointResult, ProbePair};
+use std::collections::BTreeMap;
 
 /// What to check at every point.
 #[derive(Debug, Clone, PartialEq)]
@@ -75,8 +77,36 @@ pub struct CheckSummary {
     /// Points checked, and those whose own simulation failed.
     pub points: usize,
     pub failed_points: usize,
+    /// Points that were simulated at tighter tolerances, having broken down at those asked for.
+    pub tightened_points: usize,
+    /// States that start below the absolute tolerance, with the number of points where they do.
+    pub below_atol: BTreeMap<StateIdx, usize>,
     pub lanes: u64,
     pub steps: u64,
+}
+
+impl CheckSummary {
+    /// What a report must say about how points were simulated.
+    pub fn notes(&self, problem: &OdeProblem, atol: f64) -> Vec<String> {
+        let mut notes = Vec::new();
+        let of = |count: usize| format!("{count} of {} points", self.points);
+        for (state, &count) in &self.below_atol {
+            notes.push(format!(
+                "{} starts below the absolute tolerance {atol:e} at {}: it is not resolved there \
+                 (a smaller --atol resolves it)",
+                problem.state_ids[state.position()],
+                of(count)
+            ));
+        }
+        if self.tightened_points > 0 {
+            notes.push(format!(
+                "{} broke down at the tolerances asked for and were simulated at tighter ones \
+                 (status ok_at_tighter_tolerances in points.csv)",
+                of(self.tightened_points)
+            ));
+        }
+        notes
+    }
 }
 
 /// Gives the gradient to judge at a point: (point, θ, own gradient).
@@ -101,7 +131,8 @@ pub fn run<E: From<EngineError>>(
     let chunk = evaluator.points_per_chunk(&plan.parameters, plan.eps.len());
     let mut cells: Vec<Vec<CellSummary>> = vec![Vec::new(); plan.parameters.len()];
     let mut spread = EpsSpread::new(plan);
-    let (mut failed_points, mut lanes, mut steps) = (0, 0, 0);
+    let (mut failed_points, mut tightened_points, mut lanes, mut steps) = (0, 0, 0, 0);
+    let mut below_atol = BTreeMap::new();
     let mut next = 0;
     for points in theta_scaled.chunks(chunk) {
         let evaluated =
@@ -114,6 +145,10 @@ pub fn run<E: From<EngineError>>(
             let judged_gradient = gradient(point, theta, result.gradient.as_deref());
             let judged = judge_point(point, result, judged_gradient.as_deref(), plan);
             failed_points += usize::from(result.objective.is_err());
+            tightened_points += usize::from(result.objective.is_ok() && result.retries > 0);
+            for state in &result.below_atol {
+                *below_atol.entry(*state).or_default() += 1;
+            }
             for (summaries, cell) in cells.iter_mut().zip(&judged.cells) {
                 summaries.push(CellSummary {
                     kind: cell.verdict.kind,
@@ -132,7 +167,16 @@ pub fn run<E: From<EngineError>>(
         .zip(&cells)
         .map(|(&p, cells)| parameter_statistics(p, cells, &eps, plan.confidence, plan.consistent))
         .collect();
-    Ok(CheckSummary { parameters, eps, points: next, failed_points, lanes, steps })
+    Ok(CheckSummary {
+        parameters,
+        eps,
+        points: next,
+        failed_points,
+        tightened_points,
+        below_atol,
+        lanes,
+        steps,
+    })
 }
 
 /// Tables and verdicts of one point.

@@ -71,27 +71,28 @@ pub(super) fn run(arguments: &Arguments, manner: Manner) -> Result<ExitCode, Cli
     let style = Style { colours: manner.colours, detailed: arguments.detailed };
     let mut text = String::new();
     let mut any_failed = false;
-    check::run(&evaluator, &points.theta_scaled, &plan, &own_gradient, &mut |judged,
-                                                                             result|
-     -> Result<
-        (),
-        CliError,
-    > {
-        let id = &points.ids[judged.point.position()];
-        any_failed |= judged.cells.iter().any(|c| c.verdict.kind == VerdictKind::Fail);
-        if let (Some(table), Some(path)) = (&mut csv, &arguments.out) {
-            table.add(id, judged, &judged.rows).map_err(CliError::output(path))?;
-        }
-        match &result.objective {
-            Ok(objective) => {
-                text.push_str(&format!("point {id}: objective {objective}\n"));
-                text.push_str(&check_table(&problem, judged, &judged.best, style));
+    let summary =
+        check::run(&evaluator, &points.theta_scaled, &plan, &own_gradient, &mut |judged,
+                                                                                 result|
+         -> Result<
+            (),
+            CliError,
+        > {
+            let id = &points.ids[judged.point.position()];
+            any_failed |= judged.cells.iter().any(|c| c.verdict.kind == VerdictKind::Fail);
+            if let (Some(table), Some(path)) = (&mut csv, &arguments.out) {
+                table.add(id, judged, &judged.rows).map_err(CliError::output(path))?;
             }
-            Err(failure) => text.push_str(&format!("point {id}: failed: {failure}")),
-        }
-        text.push('\n');
-        Ok(())
-    })?;
+            match &result.objective {
+                Ok(objective) => {
+                    text.push_str(&format!("point {id}: objective {objective}\n"));
+                    text.push_str(&check_table(&problem, judged, &judged.best, style));
+                }
+                Err(failure) => text.push_str(&format!("point {id}: failed: {failure}")),
+            }
+            text.push('\n');
+            Ok(())
+        })?;
     text.push_str(&format!(
         "{}; {} steps; rtol {:e} atol {:e}\n",
         engines.probes.describe(),
@@ -99,7 +100,7 @@ pub(super) fn run(arguments: &Arguments, manner: Manner) -> Result<ExitCode, Cli
         settings.rtol,
         settings.atol
     ));
-    for note in &problem.notes {
+    for note in problem.notes.iter().chain(&summary.notes(&problem, settings.atol)) {
         text.push_str(&format!("note: {note}\n"));
     }
     if let (Some(table), Some(path)) = (csv, &arguments.out) {

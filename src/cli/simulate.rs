@@ -83,6 +83,15 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, CliError> {
         settings.rtol,
         settings.atol
     );
+    let mut notes = problem.notes.clone();
+    if result.retries > 0 {
+        notes.push("broke down at these tolerances; simulated at tighter ones".to_owned());
+    }
+    for state in &result.below_atol {
+        let id = &problem.state_ids[state.position()];
+        notes.push(format!("{id} starts below the absolute tolerance: it is not resolved"));
+    }
+    let sums = notes.iter().fold(sums, |sums, note| format!("{sums}\nnote: {note}"));
     match &arguments.out {
         Some(path) => {
             let mut out = Output::create(path)?;

@@ -144,6 +144,9 @@ pub(super) fn run(arguments: &Arguments, manner: Manner) -> Result<ExitCode, Cli
         settings.atol,
         folder.display()
     ));
+    for note in summary.notes(&problem, settings.atol) {
+        text.push_str(&format!("note: {note}\n"));
+    }
     std::io::stdout().write_all(text.as_bytes()).map_err(CliError::output("-"))?;
     let any_failed = summary.parameters.iter().any(|p| p.is_consistent_failure);
     Ok(if any_failed { ExitCode::from(1) } else { ExitCode::SUCCESS })
@@ -227,6 +230,6 @@ fn record(
         step_operations: evaluator.step_ops,
         tangent_step_operations: evaluator.tangent_ops,
         objective: objective_words(problem, &arguments.solver),
-        notes: problem.notes.clone(),
+        notes: [problem.notes.clone(), summary.notes(problem, arguments.solver.atol)].concat(),
     })
 }

@@ -126,8 +126,17 @@ pub struct LaneReport {
     pub status: LaneStatus,
     /// Attempted steps, rejected ones included.
     pub steps: u32,
+    /// How often it was tried again at tighter tolerances, having broken down; engines leave 0.
+    pub retries: u32,
     /// Time reached.
     pub t: f64,
+}
+
+impl LaneReport {
+    /// Whether it ended where no step was small enough.
+    pub fn broke_down(&self) -> bool {
+        matches!(self.status, LaneStatus::StepTooSmall | LaneStatus::NotFinite)
+    }
 }
 
 /// The outcome of a batch.

@@ -84,6 +84,7 @@ impl<W: Write> PointTable<W> {
     /// Adds a point, given on the parameter scale.
     pub fn add(&mut self, id: &str, theta: &[f64], result: &PointResult) -> io::Result<()> {
         let (objective, status) = match &result.objective {
+            Ok(value) if result.retries > 0 => (*value, "ok_at_tighter_tolerances".to_owned()),
             Ok(value) => (*value, "ok".to_owned()),
             Err(failure) => (f64::INFINITY, status_word(failure).to_owned()),
         };

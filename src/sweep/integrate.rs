@@ -7,7 +7,9 @@ use super::lanes::{InitialTangents, LanePreparation};
 use super::outputs::Outputs;
 use super::traveller::Traveller;
 use super::walk::{Leg, Walk};
-use crate::engine::{Batch, BatchResult, Control, EngineError, Kernel, LaneStatus, Timeline};
+use crate::engine::{
+    Batch, BatchResult, Control, EngineError, Kernel, LaneReport, LaneStatus, Timeline,
+};
 use crate::index::{ScheduleIdx, SimulationIdx, SlotIdx, TimelineIdx};
 use crate::model::have_same_order;
 use std::borrow::Cow;
@@ -69,6 +71,16 @@ impl LaneSet {
         self.bundles.push(0);
     }
 
+    /// Some of the lanes.
+    fn some(&self, lanes: &[usize]) -> Self {
+        Self {
+            simulations: lanes.iter().map(|&l| self.simulations[l]).collect(),
+            slots: lanes.iter().map(|&l| self.slots[l].clone()).collect(),
+            parameters: lanes.iter().map(|&l| self.parameters[l].clone()).collect(),
+            bundles: lanes.iter().map(|&l| self.bundles[l]).collect(),
+        }
+    }
+
     /// Every lane once for each of so many bundles, bundles of a lane side by side.
     fn times(&self, bundles: usize) -> Self {
         let mut all = Self::default();
@@ -123,10 +135,57 @@ impl Run {
     }
 }
 
+/// Tolerances of the error control.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Tolerances {
+    pub(super) rtol: f64,
+    pub(super) atol: f64,
+}
+
+/// Factors on rtol and atol with which lanes are tried again that broke down: errors of the size
+/// of atol may be what they broke down of, where states are far smaller at first.
+const TIGHTER: [(f64, f64); 2] = [(0.1, 1e-6), (0.01, 1e-18)];
+
+impl Run {
+    /// Puts the lanes of another run in the place of some of these, unless they broke down again.
+    fn replace(&mut self, some: &[usize], again: Run, retries: u32) {
+        let Run { initial, result, last, courses, .. } = again;
+        let mut schedules = result.schedules.into_iter();
+        let mut courses = courses.into_iter();
+        for (i, &lane) in some.iter().enumerate() {
+            let (schedule, course) = (schedules.next(), courses.next());
+            let report = &mut self.result.reports[lane];
+            let steps = report.steps + result.reports[i].steps;
+            if result.reports[i].broke_down() {
+                report.steps = steps;
+                continue;
+            }
+            *report = LaneReport { steps, retries, ..result.reports[i] };
+            let width = self.width;
+            let copy = |own: &mut [f64], theirs: &[f64]| {
+                if let Some(theirs) = theirs.get(i * width..(i + 1) * width) {
+                    own[lane * width..][..width].copy_from_slice(theirs);
+                }
+            };
+            copy(&mut self.initial, &initial);
+            copy(&mut self.last, &last);
+            let own = self.result.offsets[lane]..self.result.offsets[lane + 1];
+            let theirs = result.offsets[i]..result.offsets[i + 1];
+            self.result.outputs[own].copy_from_slice(&result.outputs[theirs]);
+            if let Some(schedule) = schedule {
+                self.result.schedules[lane] = schedule;
+            }
+            if let Some(course) = course {
+                self.courses[lane] = course;
+            }
+        }
+    }
+}
+
 /// How lanes choose their steps.
 #[derive(Clone, Copy)]
 enum Steps<'a> {
-    Own,
+    Own(Tolerances),
     /// Those of lanes of another run.
     Of(&'a Run, &'a [usize]),
 }
@@ -147,7 +206,8 @@ pub(super) struct Kind<'a> {
 }
 
 impl Evaluator<'_> {
-    /// Integrates lanes with steps of their own.
+    /// Integrates lanes with steps of their own. Those that break down are tried again at tighter
+    /// tolerances, which their reports tell.
     pub(super) fn integrate_adaptively(&self, lanes: LaneSet) -> Result<Run, EngineError> {
         let kind = Kind {
             kernel: self.adaptive.as_ref(),
@@ -155,7 +215,20 @@ impl Evaluator<'_> {
             bundles: &self.no_directions,
             begin: &|count, carried| self.preparation.initial_states(count, carried),
         };
-        self.integrate(lanes, &kind, Steps::Own)
+        let Settings { rtol, atol, .. } = self.settings;
+        let mut run = self.integrate(lanes, &kind, Steps::Own(Tolerances { rtol, atol }))?;
+        for (number, (of_rtol, of_atol)) in TIGHTER.into_iter().enumerate() {
+            let broken: Vec<usize> = (0..run.lanes.len())
+                .filter(|&lane| run.result.reports[lane].broke_down())
+                .collect();
+            if broken.is_empty() {
+                break;
+            }
+            let tolerances = Tolerances { rtol: of_rtol * rtol, atol: of_atol * atol };
+            let again = self.integrate(run.lanes.some(&broken), &kind, Steps::Own(tolerances))?;
+            run.replace(&broken, again, number as u32 + 1);
+        }
+        Ok(run)
     }
 
     /// Integrates lanes with the steps of lanes `of` of another run.
@@ -214,14 +287,14 @@ impl Evaluator<'_> {
         kind: &Kind<'_>,
         steps: Steps<'_>,
     ) -> Result<Run, EngineError> {
-        let Settings { rtol, atol, max_steps, .. } = self.settings;
+        let max_steps = self.settings.max_steps;
         let carried = self.carried(&lanes, kind);
         let initial = (kind.begin)(lanes.len(), &carried);
         let timelines = self.timelines_of(&lanes, kind);
         let first_steps;
         let schedule_of: Vec<ScheduleIdx>;
         let control = match steps {
-            Steps::Own => {
+            Steps::Own(Tolerances { rtol, atol }) => {
                 let of_lane = timelines.of_lane.iter().map(|t| &timelines.timelines[t.position()]);
                 let of_lane: Vec<&Timeline> = of_lane.collect();
                 first_steps =
@@ -288,7 +361,7 @@ impl Evaluator<'_> {
         let mut outputs = Outputs::new(self.problem, &lanes.simulations, kind.width);
         let walk = Walk { evaluator: self, kind, leg: Leg::Measured };
         let measured = match steps {
-            Steps::Own => walk.adaptively(&mut travellers, &mut outputs)?,
+            Steps::Own(tolerances) => walk.adaptively(&mut travellers, &mut outputs, tolerances)?,
             Steps::Of(run, of) => {
                 let courses: Vec<&Course> =
                     of.iter().map(|&lane| &run.courses[lane].measured).collect();
@@ -330,7 +403,7 @@ impl Evaluator<'_> {
             let slots = traveller.slots();
             let bits = self.problem.reaching_slots().iter().map(|s| slots[s.position()].to_bits());
             let course = match steps {
-                Steps::Own => std::ptr::null(),
+                Steps::Own(_) => std::ptr::null(),
                 Steps::Of(run, of) => {
                     run.courses[of[lane]].before.as_ref().map_or(std::ptr::null(), Arc::as_ptr)
                 }
@@ -347,8 +420,8 @@ impl Evaluator<'_> {
         let walk = Walk { evaluator: self, kind, leg: Leg::Before };
         let mut courses: Vec<Arc<Course>> = Vec::new();
         match steps {
-            Steps::Own => {
-                let own = walk.adaptively(&mut settled, &mut Outputs::none())?;
+            Steps::Own(tolerances) => {
+                let own = walk.adaptively(&mut settled, &mut Outputs::none(), tolerances)?;
                 courses.extend(own.into_iter().map(Arc::new));
             }
             Steps::Of(run, of) => {

@@ -4,7 +4,7 @@ use super::evaluator::Move;
 use super::integrate::{Run, TangentKernel};
 use crate::engine::{LaneReport, LaneStatus};
 use crate::gradient::{ForwardGradient, TangentBlock};
-use crate::index::{ObservableIdx, ParameterIdx, RowIdx, SimulationIdx};
+use crate::index::{ObservableIdx, ParameterIdx, RowIdx, SimulationIdx, StateIdx};
 use crate::model::OdeProblem;
 use crate::objective::{Coordinate, Dependence, Item, Objective, Prediction};
 use rayon::prelude::*;
@@ -66,6 +66,10 @@ pub struct PointResult {
     pub chi2: f64,
     /// Attempted steps of the point's own simulations.
     pub steps: u64,
+    /// How often its simulations were tried again at tighter tolerances, at most.
+    pub retries: u32,
+    /// The states that start below the absolute tolerance, but not at 0: no solver resolves those.
+    pub below_atol: Vec<StateIdx>,
     /// On the parameter scale; none where no gradient was asked for or the point failed.
     pub gradient: Option<Vec<f64>>,
     /// `[parameter][eps]`, flat, in the order asked for; empty where the point failed.
@@ -119,6 +123,7 @@ impl PointResult {
         self.objective = sum(self.objective, other.objective, before);
         self.chi2 += other.chi2;
         self.steps += other.steps;
+        self.retries = self.retries.max(other.retries);
         self.gradient = match (self.gradient.take(), &other.gradient) {
             (Some(mut gradient), Some(others)) => {
                 gradient.iter_mut().zip(others).for_each(|(g, o)| *g += o);
@@ -159,6 +164,7 @@ pub(super) struct Scorer<'a> {
     pub(super) tangent_runs: &'a [Run],
     pub(super) wants_gradient: bool,
     pub(super) is_ok: &'a [bool],
+    pub(super) below_atol: &'a [Vec<StateIdx>],
     pub(super) points: &'a [Vec<f64>],
     pub(super) linear: &'a [Vec<f64>],
     pub(super) parameters: &'a [ParameterIdx],
@@ -225,6 +231,8 @@ impl Scorer<'_> {
             prior: f64::NAN,
             chi2: f64::NAN,
             steps: reports.iter().map(|r| u64::from(r.steps)).sum(),
+            retries: reports.iter().map(|r| r.retries).max().unwrap_or(0),
+            below_atol: self.below_atol[point].clone(),
             gradient: None,
             probes: Vec::new(),
             refinements: Vec::new(),

@@ -98,7 +98,7 @@ impl<'a> Traveller<'a> {
             triggers,
             pending: Vec::new(),
             next_number: 0,
-            report: LaneReport { status: LaneStatus::Ok, steps: 0, t },
+            report: LaneReport { status: LaneStatus::Ok, steps: 0, retries: 0, t },
             has_ended: false,
         }
     }

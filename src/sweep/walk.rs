@@ -3,7 +3,7 @@
 
 use super::course::{Course, Happening, Phase, Stop};
 use super::evaluator::Evaluator;
-use super::integrate::Kind;
+use super::integrate::{Kind, Tolerances};
 use super::locate::Met;
 use super::outputs::Outputs;
 use super::steady::{Settling, TOLERANCE_FACTOR, natural_time};
@@ -55,6 +55,7 @@ impl Walk<'_, '_> {
         &self,
         travellers: &mut [Traveller<'_>],
         outputs: &mut Outputs,
+        tolerances: Tolerances,
     ) -> Result<Vec<Course>, EngineError> {
         let mut courses = Vec::with_capacity(travellers.len());
         for (place, traveller) in travellers.iter_mut().enumerate() {
@@ -99,7 +100,7 @@ impl Walk<'_, '_> {
             if stretches.is_empty() {
                 return Ok(courses);
             }
-            let mut result = self.run_adaptively(travellers, &stretches)?;
+            let mut result = self.run_adaptively(travellers, &stretches, tolerances)?;
             let met = self.find_roots(travellers, &mut stretches, &mut result)?;
             self.arrive_adaptively(travellers, stretches, result, &met, outputs, &mut courses);
         }
@@ -163,13 +164,13 @@ impl Walk<'_, '_> {
         &self,
         travellers: &[Traveller<'_>],
         stretches: &[Stretch],
+        Tolerances { rtol, atol }: Tolerances,
     ) -> Result<BatchResult, EngineError> {
-        let settings = &self.evaluator.settings;
         let places: Vec<usize> = stretches.iter().map(|s| s.place).collect();
         let (initial, carried) = self.starts(travellers, &places);
         let timelines: Vec<Timeline> = stretches.iter().map(|s| s.timeline.clone()).collect();
         let borrowed: Vec<&Timeline> = timelines.iter().collect();
-        let (rtol, atol, max_steps) = (settings.rtol, settings.atol, settings.max_steps);
+        let max_steps = self.evaluator.settings.max_steps;
         let first_steps =
             self.evaluator.preparation.first_steps(&borrowed, &initial, &carried, rtol, atol);
         let of_lane: Vec<TimelineIdx> =

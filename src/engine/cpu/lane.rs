@@ -229,6 +229,6 @@ impl<'a> Lane<'a> {
             Mode::Adaptive { accepted, .. } => accepted,
             Mode::Replay { .. } => Vec::new(),
         };
-        (LaneReport { status, steps: self.steps, t }, Schedule { fractions })
+        (LaneReport { status, steps: self.steps, retries: 0, t }, Schedule { fractions })
     }
 }

@@ -307,6 +307,7 @@ impl GpuKernel {
             result.reports[lane] = LaneReport {
                 status: status(progress[STATUS * count + l]),
                 steps: progress[STEPS * count + l],
+                retries: 0,
                 t,
             };
         }
@@ -372,7 +373,8 @@ impl Kernel for GpuKernel {
     fn run(&self, batch: &Batch<'_>) -> Result<BatchResult, EngineError> {
         let lanes = batch.lane_count();
         let offsets = output_offsets(batch, self.width);
-        let pending = LaneReport { status: LaneStatus::NotFinite, steps: 0, t: f64::NAN };
+        let pending =
+            LaneReport { status: LaneStatus::NotFinite, steps: 0, retries: 0, t: f64::NAN };
         let mut result = BatchResult {
             outputs: vec![f64::NAN; offsets[lanes]],
             offsets: Vec::new(),
