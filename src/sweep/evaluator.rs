@@ -59,6 +59,9 @@ pub struct Evaluator<'p> {
     pub tangent_ops: usize,
 }
 
+/// Memory that the outputs of points evaluated together may take; a single point may take more.
+const MOST_BYTES: usize = 1 << 30;
+
 /// A probe: which coordinate of which point is where.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Move {
@@ -162,6 +165,24 @@ impl<'p> Evaluator<'p> {
         (self.preferred_lanes / lanes.max(1)).max(1)
     }
 
+    /// About how much memory the outputs of a point, its probes and its tangents take.
+    fn bytes_per_point(&self, parameters: &[ParameterIdx], eps_count: usize) -> usize {
+        let mut values = 0;
+        for part in std::iter::once(self).chain(&self.others) {
+            let n = part.problem.state_ids.len();
+            let of_tangents =
+                part.tangents.iter().map(|t| t.bundles.len() * n * (1 + t.direction_count));
+            let of_tangents: usize = of_tangents.sum();
+            for (s, simulation) in part.problem.simulations.iter().enumerate() {
+                let s = SimulationIdx::from_position(s);
+                let is_moved = |p: &&ParameterIdx| part.problem.is_dynamic(**p, s);
+                let probes = 2 * eps_count * parameters.iter().filter(is_moved).count();
+                values += (simulation.output_times.len() + 2) * (n * (2 + probes) + of_tangents);
+            }
+        }
+        values * size_of::<f64>()
+    }
+
     /// Simulations whose trajectory the parameter changes.
     fn reached(&self, parameter: ParameterIdx) -> impl Iterator<Item = SimulationIdx> + '_ {
         (0..self.problem.simulations.len())
@@ -179,6 +200,17 @@ impl<'p> Evaluator<'p> {
         eps: &[f64],
         refine: &Refine<'_>,
     ) -> Result<EvaluatedChunk, EngineError> {
+        let most = (MOST_BYTES / self.bytes_per_point(parameters, eps.len()).max(1)).max(1);
+        if points.len() > most {
+            let mut all = EvaluatedChunk { points: Vec::new(), lanes: 0, steps: 0 };
+            for some in points.chunks(most) {
+                let evaluated = self.evaluate(some, parameters, eps, refine)?;
+                all.points.extend(evaluated.points);
+                all.lanes += evaluated.lanes;
+                all.steps += evaluated.steps;
+            }
+            return Ok(all);
+        }
         let mut parts = Vec::with_capacity(1 + self.others.len());
         for evaluator in std::iter::once(self).chain(&self.others) {
             parts.push(Part::evaluate(evaluator, points, parameters, eps)?);
