@@ -55,9 +55,19 @@ fn decay(k: &str, is_local: bool) -> String {
     )
 }
 
-const TABLE: &str = "parameterId\tlowerBound\tupperBound\tnominalValue\testimate\t\
-                     priorDistribution\tpriorParameters\nk\t0.1\t3\t1\ttrue\tnormal\t1;0.5\n\
-                     q\t0.1\t3\t0.5\ttrue\t\t\ns\t0.1\t3\t0.2\ttrue\t\t\n";
+/// Rows of the parameters that these models have.
+fn table(models: &[&str]) -> String {
+    let mut text = "parameterId\tlowerBound\tupperBound\tnominalValue\testimate\t\
+                    priorDistribution\tpriorParameters\n"
+        .to_owned();
+    if models.contains(&"one") {
+        text.push_str("k\t0.1\t3\t1\ttrue\t\t\n");
+    }
+    if models.contains(&"two") {
+        text.push_str("q\t0.1\t3\t0.5\ttrue\t\t\n");
+    }
+    text + "s\t0.1\t3\t0.2\ttrue\tnormal\t1;0.5\n"
+}
 
 fn write_all(folder: &Path, files: &[(&str, String)]) {
     for (name, text) in files {
@@ -83,7 +93,7 @@ fn v2(folder: &Path, models: &[&str], rows: &[(&str, f64, f64)]) -> OdeProblem {
             ("problem.yaml", yaml),
             ("one.xml", decay("k", false)),
             ("two.xml", decay("q", false)),
-            ("p.tsv", TABLE.to_owned()),
+            ("p.tsv", table(models)),
             ("o.tsv", "observableId\tobservableFormula\tnoiseFormula\nobs\tx\ts\n".to_owned()),
             ("m.tsv", measurements),
         ],
@@ -104,21 +114,33 @@ fn the_whole_is_the_sum_of_its_models() {
     let points = startpoints::random(&whole.parameters, 10, 0, 1).unwrap().theta_scaled;
     let eps = [1e-2, 1e-3];
     let total = evaluate(&whole, &points, &eps);
-    let [one, two] = parts.each_ref().map(|part| evaluate(part, &points, &eps));
+    // The second knows q and s, the first k and s.
+    let places = [[0, 2], [1, 2]];
+    let [one, two] = [0, 1].map(|m| {
+        let of_part = |x: &Vec<f64>| places[m].map(|j| x[j]).to_vec();
+        evaluate(&parts[m], &points.iter().map(of_part).collect::<Vec<_>>(), &eps)
+    });
+    // With one prior given the others are uniform between their bounds; that of q is left out with
+    // those of the second.
+    let of_q = (3.0_f64 - 0.1).ln();
     // Sums in another order: a few rounding errors.
     let close = |a: f64, b: f64| (a - b).abs() <= 1e-13 * a.abs().max(1.0);
     for ((total, one), two) in total.iter().zip(&one).zip(&two) {
-        assert!(close(total.objective.unwrap(), one.objective.unwrap() + two.objective.unwrap()));
+        let sum = one.objective.unwrap() + two.objective.unwrap() + of_q;
+        assert!(close(total.objective.unwrap(), sum));
         assert!(close(total.chi2, one.chi2 + two.chi2));
-        let gradients = [total, one, two].map(|r| r.gradient.clone().unwrap());
-        for j in 0..3 {
-            assert!(close(gradients[0][j], gradients[1][j] + gradients[2][j]));
-        }
-        for ((total, one), two) in total.probes.iter().zip(&one.probes).zip(&two.probes) {
-            assert!(close(total.plus.unwrap(), one.plus.unwrap() + two.plus.unwrap()));
+        let [whole, first, second] = [total, one, two].map(|r| r.gradient.clone().unwrap());
+        assert!(close(whole[0], first[0]) && close(whole[1], second[0]));
+        assert!(close(whole[2], first[1] + second[1]));
+        // Pairs of s, for both eps.
+        for e in 0..eps.len() {
+            let [whole, first, second] =
+                [&total.probes[4 + e], &one.probes[2 + e], &two.probes[2 + e]];
+            let sum = first.plus.unwrap() + second.plus.unwrap() + of_q;
+            assert!(close(whole.plus.unwrap(), sum));
             // Differences of eps = 1e-3 lose three digits.
-            let sum = one.paired_central + two.paired_central;
-            assert!((total.paired_central - sum).abs() <= 1e-10 * sum.abs().max(1.0));
+            let sum = first.paired_central + second.paired_central;
+            assert!((whole.paired_central - sum).abs() <= 1e-10 * sum.abs().max(1.0));
         }
     }
     let mut table = Vec::new();

@@ -153,3 +153,67 @@ fn the_check_passes_at_random_points() {
     // b_frac has no rows here and is insensitive; of the rest nearly all can be decided.
     assert!(passed > 400, "{passed}");
 }
+
+/// A' = k_in − k_out·A with a k_out so small that A grows evenly for very long: its rate over its
+/// value, which the norm sees, falls below any tolerance long before it has come anywhere.
+#[test]
+fn a_state_that_creeps_is_followed_to_its_end() {
+    let folder = tempfile::tempdir().unwrap();
+    let flux =
+        "<apply><minus/><ci>k_in</ci><apply><times/><ci>k_out</ci><ci>A</ci></apply></apply>";
+    let model = format!(
+        "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n\
+         <sbml xmlns=\"http://www.sbml.org/sbml/level3/version2/core\" level=\"3\" \
+         version=\"2\"><model id=\"m\"><listOfParameters><parameter id=\"A\" value=\"0\" \
+         constant=\"false\"/><parameter id=\"k_in\" value=\"1\" constant=\"true\"/>\
+         <parameter id=\"k_out\" value=\"1\" constant=\"true\"/></listOfParameters>\
+         <listOfRules><rateRule variable=\"A\">\
+         <math xmlns=\"http://www.w3.org/1998/Math/MathML\">{flux}</math></rateRule>\
+         </listOfRules></model></sbml>\n"
+    );
+    for (name, text) in [
+        ("model.xml", model.as_str()),
+        (
+            "problem.yaml",
+            "format_version: 1\nparameter_file: parameters.tsv\nproblems:\n\
+             - sbml_files: [model.xml]\n  condition_files: [conditions.tsv]\n  \
+             observable_files: [observables.tsv]\n  measurement_files: [measurements.tsv]\n",
+        ),
+        (
+            "parameters.tsv",
+            "parameterId\tparameterScale\tlowerBound\tupperBound\tnominalValue\testimate\n\
+             k_in\tlog10\t1e-3\t1e3\t1\t1\nk_out\tlog10\t1e-10\t1\t1e-9\t1\n",
+        ),
+        ("conditions.tsv", "conditionId\nc\n"),
+        (
+            "observables.tsv",
+            "observableId\tobservableFormula\tobservableTransformation\tnoiseFormula\n\
+             obs\tA\tlog\t1\n",
+        ),
+        (
+            "measurements.tsv",
+            "observableId\tsimulationConditionId\ttime\tmeasurement\nobs\tc\tinf\t1\n",
+        ),
+    ] {
+        fs::write(folder.path().join(name), text).unwrap();
+    }
+    let problem = model::load(folder.path()).unwrap();
+    let settings = Settings { rtol: 1e-8, atol: 1e-12, max_steps: 10_000, steps: StepMode::Shared };
+    let evaluator = Evaluator::new(&problem, settings, &CpuEngine, Some(&CpuEngine)).unwrap();
+    let points = startpoints::random(&problem.parameters, 50, 0, 4).unwrap().theta_scaled;
+    let results = evaluator.evaluate(&points, &[], &[], &no_refinement).unwrap().points;
+    for (theta, result) in points.iter().zip(&results) {
+        let expected = 10_f64.powf(theta[0] - theta[1]);
+        assert!(result.objective.is_ok(), "{theta:?}: {:?}", result.objective);
+        let found = result.predictions[0].y;
+        // The tolerance that a stage may change it by.
+        assert!((found / expected - 1.0).abs() < 1e-6, "{theta:?}: {found}, {expected}");
+        // z = ln A, dz/dθ = ± ln 10: l = z²/2 + z' terms that do not move.
+        let slope = expected.ln() * std::f64::consts::LN_10;
+        let gradient = result.gradient.as_ref().unwrap();
+        for (component, expected) in gradient.iter().zip([slope, -slope]) {
+            let error = (component - expected).abs();
+            assert!(error < 1e-5 * slope.abs().max(1.0), "{theta:?}: {component}, {expected}");
+        }
+    }
+}

@@ -90,9 +90,9 @@ impl ModelOptions {
             notes.push_str(&format!("note {note}\n"));
         }
         // Nobody may be listening on stderr; the table is written all the same.
-        let _ = write!(
+        let _ = writeln!(
             std::io::stderr(),
-            "{notes}{} steps; engine {} rtol {:e} atol {:e}\n",
+            "{notes}{} steps; engine {} rtol {:e} atol {:e}",
             result.steps,
             engines.probes.describe(),
             settings.rtol,

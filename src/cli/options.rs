@@ -36,6 +36,36 @@ pub enum Steps {
     Adaptive,
 }
 
+/// How random points are drawn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Draw {
+    /// Uniformly between the bounds, on the parameter scale.
+    Bounds,
+    /// By the distributions of the parameter table.
+    Priors,
+}
+
+impl Draw {
+    /// So many random points.
+    pub fn points(self, problem: &OdeProblem, count: usize, seed: u64) -> Result<Points, CliError> {
+        let parameters = &problem.parameters;
+        Ok(match self {
+            Self::Bounds => startpoints::random(parameters, count, 0, seed)?,
+            Self::Priors => {
+                startpoints::random_from_priors(&problem.petab, parameters, count, 0, seed)?
+            }
+        })
+    }
+
+    /// The word in reports.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Bounds => "bounds",
+            Self::Priors => "priors",
+        }
+    }
+}
+
 /// Engine and solver.
 #[derive(Debug, Clone, Args)]
 pub struct SolverOptions {

@@ -1,15 +1,15 @@
 //! `gradsweep startpoints`.
 
 use super::CliError;
-use super::options::usage;
+use super::options::{Draw, usage};
 use super::output::Output;
 use crate::model;
-use crate::startpoints::{random, write_csv};
+use crate::startpoints::write_csv;
 use clap::Args;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-/// Print random startpoints: uniform between the bounds, on the parameter scale.
+/// Print random startpoints, on the parameter scale.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  \
     gradsweep startpoints data/stat5 --points 5\n  \
@@ -23,6 +23,10 @@ pub struct Arguments {
     /// Seed; the same seed gives the same points, whatever their number.
     #[arg(long, default_value_t = 0)]
     seed: u64,
+    /// Draw uniformly between the bounds, or as the parameter table says: by initialization priors
+    /// (v1), by priors (v2), and uniformly where there is none.
+    #[arg(long, value_enum, default_value = "bounds")]
+    draw: Draw,
     /// File to write, `-` for standard output.
     #[arg(long, default_value = "-", value_name = "FILE.csv")]
     out: PathBuf,
@@ -33,7 +37,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, CliError> {
         return Err(usage("--points 0: at least one point is needed"));
     }
     let problem = model::load(&arguments.problem)?;
-    let points = random(&problem.parameters, arguments.points, 0, arguments.seed)?;
+    let points = arguments.draw.points(&problem, arguments.points, arguments.seed)?;
     let mut out = Output::create(&arguments.out)?;
     write_csv(&points, &problem.parameters, &mut out)
         .and_then(|()| out.finish())

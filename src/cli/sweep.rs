@@ -1,6 +1,6 @@
 //! `gradsweep sweep`.
 
-use super::options::{CheckOptions, DEFAULT_CONSISTENT, SolverOptions, points_at, usage};
+use super::options::{CheckOptions, DEFAULT_CONSISTENT, Draw, SolverOptions, points_at, usage};
 use super::output::{Output, result_folder};
 use super::{CliError, Manner, engines};
 use crate::check::{self, CheckPlan, own_gradient};
@@ -9,7 +9,7 @@ use crate::report::{
     CheckTable, FailureTable, PointTable, RunRecord, Style, digest, parameter_table, write_eps,
     write_parameters,
 };
-use crate::startpoints::{Points, random};
+use crate::startpoints::Points;
 use crate::sweep::Evaluator;
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -39,6 +39,10 @@ pub struct Arguments {
     /// Seed of random points.
     #[arg(long, default_value_t = 0)]
     seed: u64,
+    /// Draw random points uniformly between the bounds, or as the parameter table says: by
+    /// initialization priors (v1), by priors (v2).
+    #[arg(long, value_enum, default_value = "bounds")]
+    draw: Draw,
     #[command(flatten)]
     check: CheckOptions,
     /// A failure rate whose confidence interval lies above this is called consistent.
@@ -156,7 +160,7 @@ fn draw(arguments: &Arguments, problem: &OdeProblem) -> Result<Points, CliError>
     match &arguments.at {
         Some(at) => points_at(problem, at, arguments.seed),
         None if arguments.points == 0 => Err(usage("--points 0: at least one point is needed")),
-        None => Ok(random(&problem.parameters, arguments.points, 0, arguments.seed)?),
+        None => arguments.draw.points(problem, arguments.points, arguments.seed),
     }
 }
 
@@ -193,7 +197,10 @@ fn record(
         let name = file.strip_prefix(folder).unwrap_or(file).to_string_lossy().into_owned();
         inputs.insert(name, digest(file).map_err(CliError::output(file))?);
     }
-    let at = arguments.at.clone().unwrap_or_else(|| format!("random:{}", arguments.points));
+    let at = arguments
+        .at
+        .clone()
+        .unwrap_or_else(|| format!("random:{} by {}", arguments.points, arguments.draw.word()));
     Ok(RunRecord {
         program: "gradsweep",
         version: env!("CARGO_PKG_VERSION"),

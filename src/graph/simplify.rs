@@ -33,7 +33,29 @@ impl Graph {
 
     /// b where `condition` is not 0, else c.
     pub fn select(&mut self, condition: NodeId, b: NodeId, c: NodeId) -> NodeId {
-        self.ternary(Ternary::Select, condition, b, c)
+        match self.kink(condition, b, c) {
+            Some(kink) => kink,
+            None => self.ternary(Ternary::Select, condition, b, c),
+        }
+    }
+
+    /// A choice between two values that are equal where the condition changes: the smaller or the
+    /// larger of them. It has a kink there, and no jump.
+    fn kink(&mut self, condition: NodeId, b: NodeId, c: NodeId) -> Option<NodeId> {
+        let Node::Binary(Binary::Lt | Binary::Le, smaller, larger) = self.node(condition) else {
+            return None;
+        };
+        let forwards = self.sub(larger, smaller);
+        let backwards = self.sub(smaller, larger);
+        let zero = self.constant(0.0);
+        // The value where the condition holds, and the other.
+        if [(larger, smaller), (forwards, zero), (zero, backwards)].contains(&(b, c)) {
+            return Some(self.binary(Binary::Max, b, c));
+        }
+        if [(smaller, larger), (backwards, zero), (zero, forwards)].contains(&(b, c)) {
+            return Some(self.binary(Binary::Min, b, c));
+        }
+        None
     }
 
     /// Sum of the terms, from the left; 0 of none.

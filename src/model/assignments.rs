@@ -87,13 +87,16 @@ pub(super) fn period_assignments(
     Ok(list)
 }
 
+/// A state, what it is assigned, and the compartment in which that is a concentration.
+type Assigned<'e> = (StateIdx, NodeId, Option<&'e str>);
+
 /// Assignments of formulas to variables, all evaluated on what was before; where a species is given
 /// a concentration and its state is an amount, its compartment is named.
 fn assignments<'e>(
     graph: &mut Graph,
     environment: &mut Environment<'e>,
     list: &[(&str, &Expr, String)],
-) -> Result<Vec<(StateIdx, NodeId, Option<&'e str>)>, ModelError> {
+) -> Result<Vec<Assigned<'e>>, ModelError> {
     let none = HashMap::new();
     let mut assigned = Vec::with_capacity(list.len());
     for (variable, expr, place) in list {

@@ -5,10 +5,12 @@
 
 mod error;
 mod file;
+mod prior_sample;
 mod sample;
 
 pub use error::StartpointError;
 pub use file::{read_csv, write_csv};
+pub use prior_sample::random_from_priors;
 pub use sample::{nominal, random};
 
 use std::path::PathBuf;

@@ -18,8 +18,8 @@ const NOMINAL_ID: &str = "nominal";
 /// G = 0x9E3779B97F4A7C15, its state and stream are the little-endian words
 /// mix(key + G), …, mix(key + 4 G) of key = mix(mix(seed + G) xor point).
 ///
-/// Initialisation priors of the parameter table do not matter here: a sweep looks for wrong
-/// gradients wherever an optimiser may go.
+/// Priors of the parameter table do not matter here: a sweep looks for wrong gradients wherever an
+/// optimiser may go. See [`random_from_priors`](super::random_from_priors).
 ///
 /// # Errors
 /// A parameter with bounds that are infinite, so far apart that their difference is, or crossing.
@@ -29,18 +29,7 @@ pub fn random(
     first: usize,
     seed: u64,
 ) -> Result<Points, StartpointError> {
-    for parameter in parameters {
-        let (lower, upper) = (parameter.lower_scaled, parameter.upper_scaled);
-        let width = upper - lower;
-        if !(width >= 0.0 && width.is_finite()) {
-            return Err(StartpointError::Bounds {
-                id: parameter.id.clone(),
-                scale: parameter.scale,
-                lower,
-                upper,
-            });
-        }
-    }
+    parameters.iter().try_for_each(bounds_fault)?;
     let numbers = || (first..).take(count);
     Ok(Points {
         ids: numbers().map(|number| number.to_string()).collect(),
@@ -48,14 +37,30 @@ pub fn random(
     })
 }
 
-fn point(parameters: &[EstimatedParameter], number: u64, seed: u64) -> Vec<f64> {
+/// Refuses bounds between which nothing can be drawn.
+pub(super) fn bounds_fault(parameter: &EstimatedParameter) -> Result<(), StartpointError> {
+    let (lower, upper) = (parameter.lower_scaled, parameter.upper_scaled);
+    let width = upper - lower;
+    if width >= 0.0 && width.is_finite() {
+        return Ok(());
+    }
+    let (id, scale) = (parameter.id.clone(), parameter.scale);
+    Err(StartpointError::Bounds { id, scale, lower, upper })
+}
+
+/// The numbers in [0, 1) of a point, one for each parameter.
+pub(super) fn draws(seed: u64, number: u64, count: usize) -> Vec<f64> {
     let mut generator = generator(seed, number);
-    let coordinate = |parameter: &EstimatedParameter| {
+    (0..count).map(|_| fraction(generator.next_u64())).collect()
+}
+
+fn point(parameters: &[EstimatedParameter], number: u64, seed: u64) -> Vec<f64> {
+    let coordinate = |(parameter, u): (&EstimatedParameter, f64)| {
         let (lower, upper) = (parameter.lower_scaled, parameter.upper_scaled);
         // Rounding can carry the sum over the bound.
-        (lower + fraction(generator.next_u64()) * (upper - lower)).min(upper)
+        (lower + u * (upper - lower)).min(upper)
     };
-    parameters.iter().map(coordinate).collect()
+    parameters.iter().zip(draws(seed, number, parameters.len())).map(coordinate).collect()
 }
 
 /// The generator of one point. PCG streams of related seeds are correlated, hence the mixing.

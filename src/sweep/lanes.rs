@@ -172,7 +172,7 @@ impl<'p> LanePreparation<'p> {
 }
 
 /// √(1/n Σ (vᵢ/(atol + rtol·|xᵢ|))²).
-fn weighted_norm(values: &[f64], states: &[f64], rtol: f64, atol: f64) -> f64 {
+pub(super) fn weighted_norm(values: &[f64], states: &[f64], rtol: f64, atol: f64) -> f64 {
     let squares = values.iter().zip(states).map(|(v, x)| (v / (atol + rtol * x.abs())).powi(2));
     (squares.sum::<f64>() / values.len().max(1) as f64).sqrt()
 }

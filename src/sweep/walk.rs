@@ -2,8 +2,9 @@
 //! integration, all lanes of a set side by side.
 
 use super::course::{Course, Happening, Phase, Stop};
-use super::evaluator::Evaluator;
+use super::evaluator::{Evaluator, Settings};
 use super::integrate::{Kind, Tolerances};
+use super::lanes::weighted_norm;
 use super::locate::Met;
 use super::outputs::Outputs;
 use super::steady::{Settling, TOLERANCE_FACTOR, natural_time};
@@ -195,6 +196,11 @@ impl Walk<'_, '_> {
         courses: &mut [Course],
     ) {
         let norms = self.norms(travellers, &stretches, &result);
+        let Settings { rtol, atol, .. } = self.evaluator.settings;
+        let distance = |from: &[f64], to: &[f64]| {
+            let change: Vec<f64> = from.iter().zip(to).map(|(a, b)| b - a).collect();
+            weighted_norm(&change, to, TOLERANCE_FACTOR * rtol, TOLERANCE_FACTOR * atol)
+        };
         for (k, stretch) in stretches.into_iter().enumerate() {
             let traveller = &mut travellers[stretch.place];
             let report = result.reports[k];
@@ -232,10 +238,11 @@ impl Walk<'_, '_> {
             }
             phase.relations = traveller.relations.clone();
             courses[stretch.place].phases.push(phase);
-            if let (false, Some(mut settling)) = (traveller.has_ended, traveller.settling)
-                && settling.t_end == traveller.t
+            let t = traveller.t;
+            if !traveller.has_ended
+                && let Some(mut settling) = traveller.settling.take_if(|s| s.t_end == t)
             {
-                let end = settling.end_stage(norms[k], traveller);
+                let end = settling.end_stage(norms[k], distance, traveller);
                 traveller.settling = Some(settling);
                 if let Some(status) = end {
                     traveller.settling = None;
@@ -582,8 +589,9 @@ fn destination(traveller: &mut Traveller<'_>) -> Option<f64> {
         None if next_period.is_some() => next_period,
         None => {
             let settling = Settling::new(traveller.t, natural_time(traveller.problem));
+            let end = settling.t_end;
             traveller.settling = Some(settling);
-            Some(settling.t_end)
+            Some(end)
         }
     }
 }
