@@ -3,8 +3,7 @@
 //!
 //! The CPU engine runs on one thread at the default tolerances (rtol 1e-8, atol 1e-12); AMICI's
 //! figures are at rtol 1e-8 and atol 1e-16. Points are evaluated one by one, as AMICI's were, and
-//! once more all together, as a sweep does it. An objective includes the replay of its point's
-//! steps, a gradient the objective. Each problem has a process of its own, whose peak memory is the
+//! once more all together, as a sweep does it. A gradient includes the objective. Each problem has a process of its own, whose peak memory is the
 //! problem's.
 //!
 //! `cargo bench --bench reference -- [NAME…]` measures the problems whose names start like that, or
@@ -26,8 +25,8 @@ const SETTINGS: Settings =
 const TIME_FOR_POINTS: Duration = Duration::from_secs(30);
 /// Points of quick problems are timed again and again for this long.
 const TIME_FOR_REPEATS: Duration = Duration::from_millis(500);
-/// A gradient is not tried where states × parameters exceed this: minutes and gigabytes.
-const LARGEST_GRADIENT: usize = 30_000;
+/// A gradient is not tried where states × parameters exceed this: many minutes.
+const LARGEST_GRADIENT: usize = 100_000;
 /// Asks this program for one problem's row.
 const ONE: &str = "--one";
 
