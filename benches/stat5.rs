@@ -168,7 +168,6 @@ impl<'e> Machine<'e> {
             eps: EPS.to_vec(),
             label: Label::RelErr,
             criteria: Criteria::default(),
-            relative_noise: f64::EPSILON,
             confidence: 0.95,
             consistent: 0.05,
         };

@@ -34,10 +34,6 @@ fn sweep(
         eps: vec![1e-1, 1e-3, 1e-5, 1e-7, 1e-9],
         label: Label::RelErr,
         criteria: Criteria::default(),
-        relative_noise: match steps {
-            StepMode::Shared => f64::EPSILON,
-            StepMode::Adaptive => rtol,
-        },
         confidence: 0.95,
         consistent: 0.05,
     };

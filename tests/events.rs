@@ -514,7 +514,6 @@ fn the_right_gradient_passes_and_a_wrong_one_fails() {
             eps: vec![1e-2, 1e-3, 1e-4, 1e-5, 1e-6],
             label: Label::RelErr,
             criteria: Criteria::default(),
-            relative_noise: f64::EPSILON,
             confidence: 0.95,
             consistent: 0.05,
         };

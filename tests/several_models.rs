@@ -167,7 +167,6 @@ fn right_gradients_of_several_models_pass_and_wrong_ones_fail() {
         eps: vec![1e-1, 1e-3, 1e-5],
         label: Label::RelErr,
         criteria: Criteria::default(),
-        relative_noise: f64::EPSILON,
         confidence: 0.95,
         consistent: 0.05,
     };

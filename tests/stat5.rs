@@ -169,7 +169,6 @@ fn plan(problem: &OdeProblem) -> CheckPlan {
         eps: EPS.to_vec(),
         label: Label::RelErr,
         criteria: Criteria::default(),
-        relative_noise: f64::EPSILON,
         confidence: 0.95,
         consistent: 0.05,
     }

@@ -124,7 +124,6 @@ fn the_check_passes_at_random_points() {
         eps: vec![1e-1, 1e-3, 1e-5, 1e-7, 1e-9],
         label: Label::RelErr,
         criteria: Criteria::default(),
-        relative_noise: f64::EPSILON,
         confidence: 0.95,
         consistent: 0.05,
     };

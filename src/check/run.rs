@@ -18,9 +18,6 @@ pub struct CheckPlan {
     pub eps: Vec<f64>,
     pub label: Label,
     pub criteria: Criteria,
-    /// Size of a plain rounding error in the simulated values: 2⁻⁵² where probes replay their
-    /// point's steps, the solver's rtol where each controls its own.
-    pub relative_noise: f64,
     /// Confidence of the failure rates' intervals.
     pub confidence: f64,
     /// A failure rate whose interval lies above this is consistent.
@@ -30,9 +27,12 @@ pub struct CheckPlan {
 /// Steps that are added where the grid leaves an estimate less certain than
 /// [`WANTED_CERTAINTY`]: large ones, whose rounding errors are small, close enough to each other
 /// for extrapolation.
-const FURTHER_EPS: [f64; 4] = [1e-1, 5e-2, 2.5e-2, 1.25e-2];
+const FURTHER_EPS: [f64; 7] = [4e-1, 2e-1, 1e-1, 5e-2, 2.5e-2, 1.25e-2, 6.25e-3];
 /// Bound over estimate above which further steps are tried.
 const WANTED_CERTAINTY: f64 = 1e-5;
+
+/// Errors of a step's size add up along a trajectory that chooses its own steps.
+const STEP_FACTOR: f64 = 1.0;
 
 impl CheckPlan {
     /// Further steps for a cell with these differences. The gradient has no say in it.
@@ -41,7 +41,7 @@ impl CheckPlan {
         if pairs.len() < 2 {
             return Vec::new();
         }
-        let ladder: Vec<Rung> = pairs.iter().map(|p| rung(p, self.relative_noise)).collect();
+        let ladder: Vec<Rung> = pairs.iter().map(rung).collect();
         match estimate(&ladder) {
             Some(e) if e.bound <= WANTED_CERTAINTY * e.value.abs() => Vec::new(),
             _ => FURTHER_EPS.into_iter().filter(|e| !self.eps.contains(e)).collect(),
@@ -197,7 +197,7 @@ pub fn judge_point(
             let pairs = result.probes.get(j * count..(j + 1) * count).unwrap_or(&[]);
             let further = result.refinements.iter().filter(|p| p.parameter == parameter);
             let ladder: Vec<Rung> =
-                pairs.iter().chain(further).map(|p| rung(p, plan.relative_noise)).collect();
+                pairs.iter().chain(further).map(rung).collect();
             let estimate = estimate(&ladder);
             let value = gradient.map_or(f64::NAN, |g| g[parameter.position()]);
             let cell = Cell {
@@ -213,13 +213,14 @@ pub fn judge_point(
     JudgedPoint { point, rows, best, cells }
 }
 
-fn rung(pair: &ProbePair, relative_noise: f64) -> Rung {
+fn rung(pair: &ProbePair) -> Rung {
     Rung {
         eps: pair.eps,
         forward: pair.paired_forward,
         backward: pair.paired_backward,
         central: pair.paired_central,
-        noise: pair.round_off * (relative_noise / f64::EPSILON),
+        noise: pair.round_off - pair.unmoved_round_off + STEP_FACTOR * pair.step_noise,
+        unseen: pair.unmoved_round_off + pair.unreached_round_off,
     }
 }
 

@@ -110,11 +110,13 @@ pub fn judge(cell: &Cell, criteria: &Criteria) -> Verdict {
     if agrees && is_decidable {
         return verdict(VerdictKind::Pass);
     }
-    if size <= estimate.bound {
+    if size <= estimate.bound + estimate.floor {
         return verdict(VerdictKind::Insensitive);
     }
     if estimate.is_kink {
         return verdict(VerdictKind::Kink);
     }
-    verdict(if is_decidable { VerdictKind::Fail } else { VerdictKind::Inconclusive })
+    let allowed = criteria.rtol * size + criteria.atol + estimate.bound + estimate.floor;
+    let is_wrong = is_decidable && deviation > allowed;
+    verdict(if is_wrong { VerdictKind::Fail } else { VerdictKind::Inconclusive })
 }

@@ -49,7 +49,7 @@ pub(super) fn run(arguments: &Arguments, manner: Manner) -> Result<ExitCode, Cli
     let criteria = arguments.check.criteria()?;
     arguments.solver.start_threads()?;
     let problem = arguments.solver.load(&arguments.problem)?;
-    let plan = arguments.check.plan(&problem, eps, criteria, settings, DEFAULT_CONSISTENT)?;
+    let plan = arguments.check.plan(&problem, eps, criteria, DEFAULT_CONSISTENT)?;
     let points = points_at(&problem, &arguments.at, arguments.seed)?;
     let probes =
         2 * plan.eps.len() * plan.parameters.len() * points.len() * problem.simulation_count();

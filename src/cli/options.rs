@@ -222,7 +222,6 @@ impl CheckOptions {
         problem: &OdeProblem,
         eps: Vec<f64>,
         criteria: Criteria,
-        settings: Settings,
         consistent: f64,
     ) -> Result<CheckPlan, CliError> {
         Ok(CheckPlan {
@@ -230,12 +229,6 @@ impl CheckOptions {
             eps,
             label: self.label,
             criteria,
-            // Simulated values carry rounding errors where probes replay their point's steps, and
-            // the solver's error where each controls its own.
-            relative_noise: match settings.steps {
-                StepMode::Shared => f64::EPSILON,
-                StepMode::Adaptive => settings.rtol,
-            },
             confidence: CONFIDENCE,
             consistent,
         })

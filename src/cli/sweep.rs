@@ -70,7 +70,7 @@ pub(super) fn run(arguments: &Arguments, manner: Manner) -> Result<ExitCode, Cli
     }
     arguments.solver.start_threads()?;
     let problem = arguments.solver.load(&arguments.problem)?;
-    let plan = arguments.check.plan(&problem, eps, criteria, settings, arguments.consistent)?;
+    let plan = arguments.check.plan(&problem, eps, criteria, arguments.consistent)?;
     let points = draw(arguments, &problem)?;
     let folder =
         arguments.out.clone().unwrap_or_else(|| PathBuf::from(format!("{}-sweep", problem.name)));

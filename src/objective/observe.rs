@@ -84,6 +84,24 @@ impl<'p> Objective<'p> {
         Dependence { y: in_y.iter().any(is_moved), sigma: in_sigma.iter().any(is_moved) }
     }
 
+    /// Whether moving the parameter can change the row's prediction without changing a state.
+    pub fn is_direct(&self, parameter: ParameterIdx, row: RowIdx) -> bool {
+        let row = &self.problem.rows[row.position()];
+        let periods = &self.problem.simulations[row.simulation.position()].periods;
+        let slot_values = &periods[row.period.position()].slot_values;
+        let is_moved = |input: &Input| match input {
+            Input::Slot(s) => match slot_values.get(s.position()) {
+                Some(value) => self.problem.depends_on(*value, parameter),
+                None => {
+                    let moved = SlotValue::Estimated(parameter);
+                    row.placeholders.iter().any(|(slot, value)| slot == s && *value == moved)
+                }
+            },
+            _ => false,
+        };
+        self.observables[row.observable.position()].reads.iter().flatten().any(is_moved)
+    }
+
     /// Predictions of rows that all belong to one observable, in order.
     pub fn predict(
         &self,

@@ -428,6 +428,7 @@ impl<'e, 'p> Part<'e, 'p> {
     ) -> Scorer<'s> {
         Scorer {
             problem: self.evaluator.problem,
+            settings: self.evaluator.settings,
             objective: &self.evaluator.objective,
             tangents: &self.evaluator.tangents,
             adaptive: &self.adaptive,

@@ -1,9 +1,10 @@
 //! Objectives, gradients and differences of integrated points.
 
-use super::evaluator::Move;
+use super::evaluator::{Move, Settings, StepMode};
 use super::integrate::{Run, TangentKernel};
 use crate::engine::{LaneReport, LaneStatus};
 use crate::gradient::{ForwardGradient, TangentBlock};
+use crate::graph::Input;
 use crate::index::{ObservableIdx, ParameterIdx, RowIdx, SimulationIdx, StateIdx};
 use crate::model::OdeProblem;
 use crate::objective::{Coordinate, Dependence, Item, Objective, Prediction};
@@ -53,6 +54,14 @@ pub struct ProbePair {
     /// What a relative change of one part in 2⁵² in every prediction would do to
     /// `paired_central`.
     pub round_off: f64,
+    /// The part of it that comes from predictions that were the same to the bit on both sides.
+    pub unmoved_round_off: f64,
+    /// The same of predictions that the parameter does not reach, as it seems: all states at their
+    /// time were the same to the bit. It is no part of `round_off`.
+    pub unreached_round_off: f64,
+    /// What errors of the tolerances' size in the states would do to `paired_central`, where probes
+    /// choose their own steps; else 0.
+    pub step_noise: f64,
 }
 
 /// What became of a point.
@@ -113,6 +122,9 @@ impl ProbePair {
         self.paired_backward += other.paired_backward;
         self.paired_central += other.paired_central;
         self.round_off += other.round_off;
+        self.unmoved_round_off += other.unmoved_round_off;
+        self.unreached_round_off += other.unreached_round_off;
+        self.step_noise += other.step_noise;
     }
 }
 
@@ -151,6 +163,7 @@ impl PointResult {
 /// A chunk of integrated points.
 pub(super) struct Scorer<'a> {
     pub(super) problem: &'a OdeProblem,
+    pub(super) settings: Settings,
     pub(super) objective: &'a Objective<'a>,
     pub(super) tangents: &'a [TangentKernel],
     /// The points with their own adaptive steps: reports and step counts.
@@ -181,8 +194,9 @@ struct Trajectory<'a> {
 /// Rows that a parameter can change.
 struct Affected {
     rows: Vec<RowIdx>,
-    /// What of each row's prediction it can change.
+    /// What of each row's prediction it can change, and whether without changing a state.
     dependences: Vec<Dependence>,
+    is_direct: Vec<bool>,
     /// Place of each row among all rows, or none.
     place: Vec<Option<usize>>,
 }
@@ -209,7 +223,7 @@ impl Scorer<'_> {
     }
 
     fn affected(&self, parameter: ParameterIdx) -> Affected {
-        let (mut rows, mut dependences) = (Vec::new(), Vec::new());
+        let (mut rows, mut dependences, mut is_direct) = (Vec::new(), Vec::new(), Vec::new());
         let mut place = vec![None; self.problem.rows.len()];
         for r in 0..self.problem.rows.len() {
             let index = RowIdx::from_position(r);
@@ -218,9 +232,10 @@ impl Scorer<'_> {
                 place[r] = Some(rows.len());
                 rows.push(index);
                 dependences.push(dependence);
+                is_direct.push(self.objective.is_direct(parameter, index));
             }
         }
-        Affected { rows, dependences, place }
+        Affected { rows, dependences, is_direct, place }
     }
 
     fn score_point(&self, point: usize, first_move: usize, affected: &[Affected]) -> PointResult {
@@ -271,12 +286,19 @@ impl Scorer<'_> {
             })
             .sum();
         result.gradient = self.gradient(point);
+        let tolerances = self.tolerance_noise(point);
         let mut next = first_move;
         for (&parameter, affected) in self.parameters.iter().zip(affected) {
             for &eps in self.eps {
                 let pair = Pair { parameter, eps, point, first_move: next };
                 next += 2;
-                result.probes.push(self.pair(pair, affected, &predictions, &contributions));
+                result.probes.push(self.pair(
+                    pair,
+                    affected,
+                    &predictions,
+                    &contributions,
+                    &tolerances,
+                ));
             }
         }
         result.predictions = predictions;
@@ -291,6 +313,12 @@ impl Scorer<'_> {
         points: &mut [PointResult],
     ) {
         let affected: Vec<Affected> = self.parameters.iter().map(|&p| self.affected(p)).collect();
+        let mut tolerances = vec![Vec::new(); points.len()];
+        for &(point, ..) in requests {
+            if tolerances[point].is_empty() {
+                tolerances[point] = self.tolerance_noise(point);
+            }
+        }
         let mut pairs: Vec<(usize, ProbePair)> = requests
             .par_iter()
             .enumerate()
@@ -299,7 +327,9 @@ impl Scorer<'_> {
                 let predictions = &points[point].predictions;
                 let contributions = self.contributions(predictions);
                 let pair = Pair { parameter, eps, point, first_move: 2 * i };
-                Some((point, self.pair(pair, &affected[j], predictions, &contributions)))
+                let tolerances = &tolerances[point];
+                let affected = &affected[j];
+                Some((point, self.pair(pair, affected, predictions, &contributions, tolerances)))
             })
             .collect();
         for (point, pair) in pairs.drain(..) {
@@ -358,6 +388,49 @@ impl Scorer<'_> {
             }
         }
         predictions
+    }
+
+    /// What errors of the tolerances' size in the states do to each row's likelihood at a point:
+    /// Σ |∂l/∂xᵢ|·(atol + rtol·|xᵢ|). Nothing where probes replay their point's steps.
+    fn tolerance_noise(&self, point: usize) -> Vec<f64> {
+        let Settings { rtol, atol, steps, .. } = self.settings;
+        if steps == StepMode::Shared {
+            return Vec::new();
+        }
+        let mut noise = vec![0.0; self.problem.rows.len()];
+        for (o, observable) in self.problem.observables.iter().enumerate() {
+            let index = ObservableIdx::from_position(o);
+            let rows: Vec<RowIdx> = (0..self.problem.rows.len())
+                .filter(|&r| self.problem.rows[r].observable == index)
+                .map(RowIdx::from_position)
+                .collect();
+            let item = |&r: &RowIdx| {
+                let row = &self.problem.rows[r.position()];
+                let Trajectory { run, lane, slots } = self.own(point, row.simulation);
+                let starts =
+                    self.problem.simulations[row.simulation.position()].starts_with_output;
+                Item {
+                    row: r,
+                    states: run.values(lane, row.output, starts),
+                    slots: &slots[row.period.position()],
+                    parameters: &self.linear[point],
+                }
+            };
+            let items: Vec<Item<'_>> = rows.iter().map(item).collect();
+            let variables = self.objective.variables(index);
+            self.objective.predict_with_derivatives(index, &items, |i, prediction, dy, dsigma| {
+                let measured = self.problem.rows[rows[i].position()].measured;
+                let (l_y, l_sigma) = observable.noise_model.nllh_derivatives(measured, prediction);
+                for (k, variable) in variables.iter().enumerate() {
+                    let Input::State(s) = *variable else { continue };
+                    let weight = (l_y * dy[k] + l_sigma * dsigma[k]).abs();
+                    let error = atol + rtol * items[i].states[s.position()].abs();
+                    // Where no state weighs in the product is 0 · ∞ at worst.
+                    noise[rows[i].position()] += if weight > 0.0 { weight * error } else { 0.0 };
+                }
+            });
+        }
+        noise
     }
 
     /// The point's own trajectory of a simulation.
@@ -478,17 +551,51 @@ impl Scorer<'_> {
     }
 
     /// Σ (|∂l/∂y·y| + |∂l/∂σ·σ|)·2⁻⁵² over the rows, of what the parameter can change: values
-    /// that come out equal on both sides carry rounding errors all the same.
-    fn round_off(&self, affected: &Affected, base: &[Prediction], prior: f64) -> f64 {
-        let terms = affected.rows.iter().zip(&affected.dependences).map(|(&r, dependence)| {
+    /// that come out equal on both sides carry rounding errors all the same. The second sum is that
+    /// of those values. Rows at whose time all states are the same to the bit, and which know the
+    /// parameter through states only, are not reached by it: they make the third sum.
+    fn round_off(
+        &self,
+        affected: &Affected,
+        base: &[Prediction],
+        (sides, moves): ([&Side; 2], [usize; 2]),
+        prior: f64,
+    ) -> [f64; 3] {
+        let mut sums = [prior.abs() * f64::EPSILON, 0.0, 0.0];
+        for (i, (&r, dependence)) in affected.rows.iter().zip(&affected.dependences).enumerate() {
             let prediction = base[r.position()];
             let measured = self.problem.rows[r.position()].measured;
             let (l_y, l_sigma) = self.noise_model(r).nllh_derivatives(measured, prediction);
-            let in_y = if dependence.y { (l_y * prediction.y).abs() } else { 0.0 };
-            let in_sigma = if dependence.sigma { (l_sigma * prediction.sigma).abs() } else { 0.0 };
-            (in_y + in_sigma) * f64::EPSILON
+            let [plus, minus] = sides.map(|side| side.predictions[i]);
+            let is_reached =
+                affected.is_direct[i] || plus != minus || !self.have_same_states(r, moves);
+            for (can_change, size, is_same) in [
+                (dependence.y, l_y * prediction.y, plus.y == minus.y),
+                (dependence.sigma, l_sigma * prediction.sigma, plus.sigma == minus.sigma),
+            ] {
+                if can_change {
+                    let size = size.abs() * f64::EPSILON;
+                    if is_reached {
+                        sums[0] += size;
+                        sums[1] += if is_same { size } else { 0.0 };
+                    } else {
+                        sums[2] += size;
+                    }
+                }
+            }
+        }
+        sums
+    }
+
+    /// Whether two moves have the same states at a row's output, to the bit.
+    fn have_same_states(&self, row: RowIdx, moves: [usize; 2]) -> bool {
+        let row = &self.problem.rows[row.position()];
+        let s = row.simulation.position();
+        let starts = self.problem.simulations[s].starts_with_output;
+        let [a, b] = moves.map(|m| {
+            self.probe_lanes[m][s].map(|lane| self.probes.values(lane, row.output, starts))
         });
-        terms.sum::<f64>() + prior.abs() * f64::EPSILON
+        a == b
     }
 
     fn pair(
@@ -497,6 +604,7 @@ impl Scorer<'_> {
         affected: &Affected,
         predictions: &[Prediction],
         contributions: &[f64],
+        tolerances: &[f64],
     ) -> ProbePair {
         let Pair { parameter, eps, point, first_move } = pair;
         let [plus, minus] = [first_move, first_move + 1].map(|m| self.probe(point, m, affected));
@@ -510,6 +618,9 @@ impl Scorer<'_> {
             paired_backward: nan,
             paired_central: nan,
             round_off: nan,
+            unmoved_round_off: nan,
+            unreached_round_off: nan,
+            step_noise: nan,
         };
         let scale = self.problem.parameters[parameter.position()].scale;
         let place = parameter.position();
@@ -538,7 +649,12 @@ impl Scorer<'_> {
             let change = difference(&|i| plus.predictions[i], &|i| minus.predictions[i]);
             result.paired_central = (change + of_prior(plus.coordinate, minus.coordinate)) / step;
             let prior = self.problem.priors.terms()[place].value(here.0, here.1);
-            result.round_off = self.round_off(affected, predictions, prior) / eps;
+            let moves = [first_move, first_move + 1];
+            let sums = self.round_off(affected, predictions, ([plus, minus], moves), prior);
+            [result.round_off, result.unmoved_round_off, result.unreached_round_off] =
+                sums.map(|sum| sum / eps);
+            let of_row = |r: &RowIdx| tolerances.get(r.position()).copied().unwrap_or(0.0);
+            result.step_noise = affected.rows.iter().map(of_row).sum::<f64>() / eps;
         }
         result
     }
