@@ -51,7 +51,7 @@ pub struct Estimate {
 /// of the STAT5 problem the largest error seen was 25 times the standard size.
 const NOISE_FACTOR: f64 = 32.0;
 /// Multiple of the noise that was seen in a few differences that counts as its bound.
-const SEEN_FACTOR: f64 = 4.0;
+const SEEN_FACTOR: f64 = 5.0;
 /// Steps from which on the grid shows its noise.
 const ENOUGH_RUNGS: usize = 4;
 /// Highest number of extrapolations of one entry.

@@ -16,64 +16,21 @@ pub type SparseTangent = Vec<(u32, NodeId)>;
 pub fn differentiate(
     graph: &mut Graph,
     roots: &[NodeId],
-    seed: impl FnMut(&mut Graph, Input) -> SparseTangent,
+    mut seed: impl FnMut(&mut Graph, Input) -> SparseTangent,
 ) -> Vec<SparseTangent> {
-    Differentiation::new(seed).apply(graph, roots)
-}
-
-/// Derivatives of expressions, one set of roots after another, in which the tangents of some nodes
-/// are known otherwise.
-pub struct Differentiation<F> {
-    seed: F,
-    /// By node; none where it was not asked for yet.
-    tangents: Vec<Option<SparseTangent>>,
-}
-
-impl<F: FnMut(&mut Graph, Input) -> SparseTangent> Differentiation<F> {
-    /// Knows the tangents of inputs.
-    pub fn new(seed: F) -> Self {
-        Self { seed, tangents: Vec::new() }
-    }
-
-    /// Takes a node's tangent as given. Constants keep theirs, which is zero.
-    pub fn preset(&mut self, graph: &Graph, node: NodeId, tangent: SparseTangent) {
-        if !matches!(graph.node(node), Node::Constant(_)) {
-            self.make_room(node);
-            self.tangents[node.position()] = Some(tangent);
-        }
-    }
-
-    /// The tangents of `roots`.
-    pub fn apply(&mut self, graph: &mut Graph, roots: &[NodeId]) -> Vec<SparseTangent> {
-        let mut stack: Vec<NodeId> = roots.to_vec();
-        roots.iter().for_each(|&root| self.make_room(root));
-        while let Some(&id) = stack.last() {
-            if self.tangents[id.position()].is_some() {
-                stack.pop();
-                continue;
-            }
-            let node = graph.node(id);
-            let before = stack.len();
-            stack.extend(node.operands().filter(|o| self.tangents[o.position()].is_none()));
-            if stack.len() == before {
-                self.tangents[id.position()] = Some(self.tangent(graph, id, node));
-                stack.pop();
-            }
-        }
-        roots.iter().map(|&root| self.of(root).clone()).collect()
-    }
-
-    /// Of a node whose operands have theirs.
-    fn tangent(&mut self, graph: &mut Graph, id: NodeId, node: Node) -> SparseTangent {
-        match node {
+    let order = graph.reachable(roots);
+    let mut tangents: Vec<SparseTangent> =
+        vec![Vec::new(); order.last().map_or(0, |n| n.position() + 1)];
+    for id in order {
+        let tangent = match graph.node(id) {
             Node::Constant(_) => Vec::new(),
-            Node::Input(input) => (self.seed)(graph, input),
+            Node::Input(input) => seed(graph, input),
             Node::Unary(op, a) => {
-                let da = self.of(a);
+                let da = &tangents[a.position()];
                 if da.is_empty() { Vec::new() } else { unary_tangent(graph, op, id, a, da) }
             }
             Node::Binary(op, a, b) => {
-                let (da, db) = (self.of(a), self.of(b));
+                let (da, db) = (&tangents[a.position()], &tangents[b.position()]);
                 if da.is_empty() && db.is_empty() {
                     Vec::new()
                 } else {
@@ -81,26 +38,17 @@ impl<F: FnMut(&mut Graph, Input) -> SparseTangent> Differentiation<F> {
                 }
             }
             Node::Ternary(op, a, b, c) => {
-                let [da, db, dc] = [a, b, c].map(|n| self.of(n));
+                let [da, db, dc] = [a, b, c].map(|n| &tangents[n.position()]);
                 if da.is_empty() && db.is_empty() && dc.is_empty() {
                     Vec::new()
                 } else {
                     ternary_tangent(graph, op, (a, da), (b, db), dc)
                 }
             }
-        }
+        };
+        tangents[id.position()] = tangent;
     }
-
-    fn of(&self, node: NodeId) -> &SparseTangent {
-        self.tangents[node.position()].as_ref().expect("operands come first")
-    }
-
-    /// Operands have smaller ids: room for a root is room for all it needs.
-    fn make_room(&mut self, node: NodeId) {
-        if self.tangents.len() <= node.position() {
-            self.tangents.resize(node.position() + 1, None);
-        }
-    }
+    roots.iter().map(|root| tangents[root.position()].clone()).collect()
 }
 
 /// Merges two sparse tangents; `join` gets the derivatives in a direction (none: zero).

@@ -13,7 +13,7 @@ mod node;
 mod simplify;
 mod substitute;
 
-pub use derivative::{Differentiation, SparseTangent, differentiate};
+pub use derivative::{SparseTangent, differentiate};
 pub use node::{Binary, Input, Node, NodeId, Ternary, Unary};
 pub use simplify::{apply_binary, apply_ternary, apply_unary, sign};
 pub use substitute::Substitution;

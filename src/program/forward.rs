@@ -65,8 +65,7 @@ pub fn tangents<'a>(
     dense
 }
 
-/// An input's tangent in a program with these directions; see [`tangents`].
-pub fn seed(
+fn seed(
     graph: &mut Graph,
     input: Input,
     directions: Directions<'_>,

@@ -84,19 +84,6 @@ impl SparseLu {
         Self { order, lower, upper, reciprocals }
     }
 
-    /// All expressions of the factors, in an order that [`SparseLu::with_nodes`] keeps.
-    pub fn nodes(&self) -> Vec<NodeId> {
-        let entries = self.lower.iter().chain(&self.upper).flatten().map(|(_, node)| *node);
-        entries.chain(self.reciprocals.iter().copied()).collect()
-    }
-
-    /// The same factors made of other expressions.
-    pub fn with_nodes(mut self, nodes: &[NodeId]) -> Self {
-        let entries = self.lower.iter_mut().chain(&mut self.upper).flatten().map(|(_, node)| node);
-        entries.chain(&mut self.reciprocals).zip(nodes).for_each(|(own, other)| *own = *other);
-        self
-    }
-
     /// The solution for a right-hand side, entry by entry.
     pub fn solve(&self, graph: &mut Graph, right: &[NodeId]) -> Vec<NodeId> {
         let mut x = right.to_vec();

@@ -5,12 +5,9 @@ pub mod rodas5p;
 
 pub use lu::SparseLu;
 
-use crate::graph::{
-    Binary, Differentiation, Graph, Input, NodeId, SparseTangent, Substitution, Ternary, Unary,
-    differentiate,
-};
+use crate::graph::{Binary, Graph, Input, NodeId, Substitution, Ternary, Unary, differentiate};
 use crate::index::{DirectionIdx, SlotIdx, StateIdx, SwitchIdx};
-use crate::program::forward::{Directions, seed};
+use crate::program::forward::{Directions, tangents};
 use crate::program::fuse::fuse;
 use crate::program::{Program, ValueId};
 use rodas5p::{A, C, D, ERROR_ORDER, GAMMA, STAGES, TIME};
@@ -89,7 +86,6 @@ pub struct StepGenerator {
     new_states: Vec<NodeId>,
     error_norm_squared: NodeId,
     factor: NodeId,
-    systems: Systems,
     slots: Vec<SlotIdx>,
     switch_count: usize,
 }
@@ -99,20 +95,16 @@ impl StepGenerator {
     pub fn new(rhs: &RightHandSide) -> Self {
         let mut graph = rhs.graph.clone();
         let mut roots = rodas5p_step(&mut graph, &rhs.derivatives);
-        let (squared, factor) = error_control(&mut graph, &roots.new_states, roots.errors());
-        let states = roots.new_states.len();
+        let (squared, factor) = error_control(&mut graph, &roots.new_states, &roots.errors);
         roots.new_states.extend([squared, factor]);
-        roots.new_states.extend(roots.systems.nodes());
         let mut fused = fuse(&mut graph, &roots.new_states);
-        let systems = roots.systems.with_nodes(&fused[states + 2..]);
-        let (error_norm_squared, factor) = (fused[states], fused[states + 1]);
-        fused.truncate(states);
+        let factor = fused.pop().expect("the factor was put there");
+        let error_norm_squared = fused.pop().expect("the norm was put there");
         Self {
             graph,
             new_states: fused,
             error_norm_squared,
             factor,
-            systems,
             slots: rhs.slots.clone(),
             switch_count: rhs.switch_count,
         }
@@ -139,64 +131,10 @@ impl StepGenerator {
     ) -> StepProgram {
         let directions = directions.into();
         let mut graph = self.graph.clone();
-        let dense = self.tangents(&mut graph, directions, moving);
+        let dense = tangents(&mut graph, &self.new_states, directions, moving);
         let mut roots = self.new_states.clone();
         roots.extend(dense.into_iter().flatten());
         self.cut(&graph, &roots, directions, moving, false)
-    }
-
-    /// Tangents of the new states, `[direction][state]`, by forward differentiation, but for the
-    /// stages' linear systems W·k = r: they give W·k' = r' − W'·k, which the factors of W solve.
-    /// That is a solution and a product with the sparse W' for each stage, where differentiating
-    /// elimination and substitution would take three times as many operations.
-    fn tangents(
-        &self,
-        graph: &mut Graph,
-        directions: Directions<'_>,
-        moving: &[DirectionIdx],
-    ) -> Vec<Vec<NodeId>> {
-        let n = self.new_states.len();
-        let zero = graph.constant(0.0);
-        let Systems { matrix, lu, rights, stages } = &self.systems;
-        let mut differentiation =
-            Differentiation::new(|graph: &mut Graph, input| seed(graph, input, directions, moving));
-        let matrix_tangents: Vec<Vec<SparseTangent>> = matrix
-            .iter()
-            .map(|row| {
-                let entries: Vec<NodeId> = row.iter().map(|(_, entry)| *entry).collect();
-                differentiation.apply(graph, &entries)
-            })
-            .collect();
-        for (right, stage) in rights.iter().zip(stages) {
-            // `[direction][row]`
-            let mut tangents = vec![vec![zero; n]; directions.count()];
-            for (i, tangent) in differentiation.apply(graph, right).into_iter().enumerate() {
-                for (k, value) in tangent {
-                    tangents[k as usize][i] = value;
-                }
-                for ((column, _), tangent) in matrix[i].iter().zip(&matrix_tangents[i]) {
-                    for &(k, value) in tangent {
-                        let sum = &mut tangents[k as usize][i];
-                        *sum = graph.ternary(Ternary::NegMulAdd, value, stage[*column], *sum);
-                    }
-                }
-            }
-            let solved: Vec<Vec<NodeId>> =
-                tangents.iter().map(|right| lu.solve(graph, right)).collect();
-            for (i, &node) in stage.iter().enumerate() {
-                let components = solved.iter().enumerate().map(|(k, solved)| (k as u32, solved[i]));
-                let sparse = components.filter(|(_, value)| *value != zero).collect();
-                differentiation.preset(graph, node, sparse);
-            }
-        }
-        let mut dense = vec![vec![zero; n]; directions.count()];
-        let sparse = differentiation.apply(graph, &self.new_states);
-        for (i, tangent) in sparse.into_iter().enumerate() {
-            for (k, value) in tangent {
-                dense[k as usize][i] = value;
-            }
-        }
-        dense
     }
 
     fn cut(
@@ -236,45 +174,9 @@ impl StepGenerator {
     }
 }
 
-/// The linear systems of a step: one matrix, a right-hand side and a solution for each stage.
-#[derive(Debug)]
-struct Systems {
-    /// By rows of (column, entry).
-    matrix: Vec<Vec<(usize, NodeId)>>,
-    lu: SparseLu,
-    rights: Vec<Vec<NodeId>>,
-    stages: Vec<Vec<NodeId>>,
-}
-
-impl Systems {
-    /// All expressions, in an order that [`Systems::with_nodes`] keeps.
-    fn nodes(&self) -> Vec<NodeId> {
-        let entries = self.matrix.iter().flatten().map(|(_, entry)| *entry);
-        let vectors = self.rights.iter().chain(&self.stages).flatten().copied();
-        entries.chain(vectors).chain(self.lu.nodes()).collect()
-    }
-
-    /// The same systems made of other expressions.
-    fn with_nodes(mut self, nodes: &[NodeId]) -> Self {
-        let mut nodes = nodes.iter().copied();
-        let entries = self.matrix.iter_mut().flatten().map(|(_, entry)| entry);
-        let vectors = self.rights.iter_mut().chain(&mut self.stages).flatten();
-        entries.chain(vectors).zip(&mut nodes).for_each(|(own, other)| *own = other);
-        let rest: Vec<NodeId> = nodes.collect();
-        Self { lu: self.lu.with_nodes(&rest), ..self }
-    }
-}
-
 struct StepRoots {
     new_states: Vec<NodeId>,
-    systems: Systems,
-}
-
-impl StepRoots {
-    /// The last stage is the difference from the embedded method.
-    fn errors(&self) -> &[NodeId] {
-        self.systems.stages.last().expect("the method has stages")
-    }
+    errors: Vec<NodeId>,
 }
 
 /// The stages of the method; see [`rodas5p`] for the form.
@@ -318,7 +220,6 @@ fn rodas5p_step(graph: &mut Graph, derivatives: &[NodeId]) -> StepRoots {
     }
     let lu = SparseLu::new(graph, &matrix);
 
-    let mut rights: Vec<Vec<NodeId>> = Vec::with_capacity(STAGES);
     let mut stages: Vec<Vec<NodeId>> = Vec::with_capacity(STAGES);
     let mut argument = states.clone();
     for s in 0..STAGES {
@@ -361,11 +262,10 @@ fn rodas5p_step(graph: &mut Graph, derivatives: &[NodeId]) -> StepRoots {
             right.push(value);
         }
         stages.push(lu.solve(graph, &right));
-        rights.push(right);
     }
-    let last = &stages[STAGES - 1];
-    let new_states = argument.iter().zip(last).map(|(&x, &k)| graph.add(x, k)).collect();
-    StepRoots { new_states, systems: Systems { matrix, lu, rights, stages } }
+    let errors = stages.pop().expect("the method has stages");
+    let new_states = argument.iter().zip(&errors).map(|(&x, &k)| graph.add(x, k)).collect();
+    StepRoots { new_states, errors }
 }
 
 /// start + Σ weightⱼ · stageⱼ\[i\].
