@@ -85,6 +85,9 @@ pub struct Cell {
     /// NaN where it is absent.
     pub gradient: f64,
     pub estimate: Option<Estimate>,
+    /// Error that the gradient may have where it is right: of a solver that is not ours. 0 for the
+    /// program's own.
+    pub allowance: f64,
     /// Why the point or a probe failed, if one did.
     pub failure: Option<Failure>,
     /// Whether it was the point itself.
@@ -105,18 +108,19 @@ pub fn judge(cell: &Cell, criteria: &Criteria) -> Verdict {
     let Some(estimate) = cell.estimate else { return failed };
     let size = gradient.abs().max(estimate.value.abs());
     let deviation = (gradient - estimate.value).abs();
-    let agrees = deviation <= criteria.rtol * size + criteria.atol + estimate.bound;
-    let is_decidable = estimate.bound <= criteria.decidable * size;
+    let bound = estimate.bound + cell.allowance;
+    let agrees = deviation <= criteria.rtol * size + criteria.atol + bound;
+    let is_decidable = bound <= criteria.decidable * size;
     if agrees && is_decidable {
         return verdict(VerdictKind::Pass);
     }
-    if size <= estimate.bound + estimate.floor {
+    if size <= bound + estimate.floor {
         return verdict(VerdictKind::Insensitive);
     }
     if estimate.is_kink {
         return verdict(VerdictKind::Kink);
     }
-    let allowed = criteria.rtol * size + criteria.atol + estimate.bound + estimate.floor;
+    let allowed = criteria.rtol * size + criteria.atol + bound + estimate.floor;
     let is_wrong = is_decidable && deviation > allowed;
     verdict(if is_wrong { VerdictKind::Fail } else { VerdictKind::Inconclusive })
 }

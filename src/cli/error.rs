@@ -1,6 +1,7 @@
 //! What ends a command.
 
 use crate::engine::EngineError;
+use crate::gradient::GradientError;
 use crate::model::ModelError;
 use crate::startpoints::StartpointError;
 use std::io;
@@ -13,6 +14,8 @@ pub enum CliError {
     Model(#[from] ModelError),
     #[error(transparent)]
     Startpoints(#[from] StartpointError),
+    #[error(transparent)]
+    Gradient(#[from] GradientError),
     #[error(transparent)]
     Engine(#[from] EngineError),
     #[error("{message}")]

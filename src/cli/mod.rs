@@ -4,6 +4,7 @@ mod check;
 mod devices;
 mod engines;
 mod error;
+mod gradient;
 mod model;
 mod options;
 mod output;

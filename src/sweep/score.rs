@@ -3,7 +3,7 @@
 use super::evaluator::{Move, Settings, StepMode};
 use super::integrate::{Run, TangentKernel};
 use crate::engine::{LaneReport, LaneStatus};
-use crate::gradient::{ForwardGradient, TangentBlock};
+use crate::gradient::{ForwardGradient, Gradient, TangentBlock};
 use crate::graph::Input;
 use crate::index::{ObservableIdx, ParameterIdx, RowIdx, SimulationIdx, StateIdx};
 use crate::model::OdeProblem;
@@ -81,6 +81,8 @@ pub struct PointResult {
     pub below_atol: Vec<StateIdx>,
     /// On the parameter scale; none where no gradient was asked for or the point failed.
     pub gradient: Option<Vec<f64>>,
+    /// With the gradient: sums of the magnitudes of the terms that its components are made of.
+    pub gradient_magnitudes: Option<Vec<f64>>,
     /// `[parameter][eps]`, flat, in the order asked for; empty where the point failed.
     pub probes: Vec<ProbePair>,
     /// Differences with further eps, of the parameters for which they were asked.
@@ -136,13 +138,18 @@ impl PointResult {
         self.chi2 += other.chi2;
         self.steps += other.steps;
         self.retries = self.retries.max(other.retries);
-        self.gradient = match (self.gradient.take(), &other.gradient) {
-            (Some(mut gradient), Some(others)) => {
-                gradient.iter_mut().zip(others).for_each(|(g, o)| *g += o);
-                Some(gradient)
-            }
-            _ => None,
-        };
+        for (own, other) in [
+            (&mut self.gradient, &other.gradient),
+            (&mut self.gradient_magnitudes, &other.gradient_magnitudes),
+        ] {
+            *own = match (own.take(), other) {
+                (Some(mut sums), Some(others)) => {
+                    sums.iter_mut().zip(others).for_each(|(g, o)| *g += o);
+                    Some(sums)
+                }
+                _ => None,
+            };
+        }
         for (mine, others) in
             [(&mut self.probes, &other.probes), (&mut self.refinements, &other.refinements)]
         {
@@ -249,6 +256,7 @@ impl Scorer<'_> {
             retries: reports.iter().map(|r| r.retries).max().unwrap_or(0),
             below_atol: self.below_atol[point].clone(),
             gradient: None,
+            gradient_magnitudes: None,
             probes: Vec::new(),
             refinements: Vec::new(),
             predictions: Vec::new(),
@@ -285,7 +293,10 @@ impl Scorer<'_> {
                 self.noise_model(r).chi2(row.measured, predictions[r.position()])
             })
             .sum();
-        result.gradient = self.gradient(point);
+        if let Some(gradient) = self.gradient(point) {
+            result.gradient = Some(gradient.components);
+            result.gradient_magnitudes = Some(gradient.magnitudes);
+        }
         let tolerances = self.tolerance_noise(point);
         let mut next = first_move;
         for (&parameter, affected) in self.parameters.iter().zip(affected) {
@@ -407,8 +418,7 @@ impl Scorer<'_> {
             let item = |&r: &RowIdx| {
                 let row = &self.problem.rows[r.position()];
                 let Trajectory { run, lane, slots } = self.own(point, row.simulation);
-                let starts =
-                    self.problem.simulations[row.simulation.position()].starts_with_output;
+                let starts = self.problem.simulations[row.simulation.position()].starts_with_output;
                 Item {
                     row: r,
                     states: run.values(lane, row.output, starts),
@@ -439,7 +449,7 @@ impl Scorer<'_> {
         Trajectory { run: self.base, lane, slots: &self.base.lanes.slots[lane] }
     }
 
-    fn gradient(&self, point: usize) -> Option<Vec<f64>> {
+    fn gradient(&self, point: usize) -> Option<Gradient> {
         if !self.wants_gradient {
             return None;
         }
@@ -469,7 +479,7 @@ impl Scorer<'_> {
         }
         let mut gradient = gradient.finish();
         let (theta, linear) = (&self.points[point], &self.linear[point]);
-        self.problem.priors.add_gradient(theta, linear, &mut gradient);
+        self.problem.priors.add_gradient(theta, linear, &mut gradient.components);
         Some(gradient)
     }
 
