@@ -544,7 +544,7 @@ fn sweep_writes_all_reports() {
         header,
         "parameter,points,pass,fail,inconclusive,kink,insensitive,gradient_missing,failed,\
          failure_rate,failure_rate_low,failure_rate_high,error_median,error_q90,error_max,\
-         best_eps,consistent_failure"
+         best_eps,consistent_failure,diagnosis"
     );
     let ids: Vec<&str> = parameters.iter().map(|r| r["parameter"].as_str()).collect();
     assert_eq!(ids, ["k1", "k2", "scale_B", "sd_A", "sd_B", "b_frac"]);

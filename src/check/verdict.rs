@@ -111,7 +111,8 @@ pub fn judge(cell: &Cell, criteria: &Criteria) -> Verdict {
     let bound = estimate.bound + cell.allowance;
     let agrees = deviation <= criteria.rtol * size + criteria.atol + bound;
     let is_decidable = bound <= criteria.decidable * size;
-    if agrees && is_decidable {
+    // Where size and bound are both 0 the parameter does nothing.
+    if agrees && is_decidable && size > bound {
         return verdict(VerdictKind::Pass);
     }
     if size <= bound + estimate.floor {
