@@ -184,6 +184,7 @@ pub fn run_with_allowance<E: From<EngineError>>(
                     kind: cell.verdict.kind,
                     gradient: cell.gradient,
                     estimate: cell.estimate.map_or(f64::NAN, |e| e.value),
+                    threshold: cell.estimate.map_or(f64::INFINITY, |e| plan.criteria.threshold(&e)),
                 });
             }
             spread.add(&judged, plan);

@@ -8,6 +8,7 @@ mod gradient;
 mod model;
 mod options;
 mod output;
+mod power;
 mod simulate;
 mod startpoints;
 mod sweep;
@@ -48,6 +49,7 @@ enum Command {
     Check(check::Arguments),
     Sweep(sweep::Arguments),
     Simulate(simulate::Arguments),
+    Power(power::Arguments),
     Startpoints(startpoints::Arguments),
     Devices(devices::Arguments),
 }
@@ -83,6 +85,7 @@ pub fn run() -> ExitCode {
         Command::Check(arguments) => check::run(&arguments, manner),
         Command::Sweep(arguments) => sweep::run(&arguments, manner),
         Command::Simulate(arguments) => simulate::run(&arguments),
+        Command::Power(arguments) => power::run(&arguments),
         Command::Startpoints(arguments) => startpoints::run(&arguments),
         Command::Devices(arguments) => devices::run(&arguments),
     };

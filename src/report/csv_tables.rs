@@ -195,6 +195,7 @@ pub fn write_parameters<W: Write>(
         "error_median",
         "error_q90",
         "error_max",
+        "detectable_error",
         "best_eps",
         "consistent_failure",
         "diagnosis",
@@ -206,9 +207,9 @@ pub fn write_parameters<W: Write>(
         record.extend(statistics.counts.iter().map(usize::to_string));
         let (low, high) = statistics.failure_interval;
         let [median, q90, max] = statistics.error_quantiles;
-        let values =
-            [statistics.failure_rate, low, high, median, q90, max, statistics.best_eps].map(number);
+        let values = [statistics.failure_rate, low, high, median, q90, max].map(number);
         record.extend(values);
+        record.extend([statistics.detectable_error, statistics.best_eps].map(number));
         record.push(if statistics.is_consistent_failure { "yes" } else { "no" }.to_owned());
         record.push(diagnosis.as_ref().map(ToString::to_string).unwrap_or_default());
         writer.write_record(&record)?;

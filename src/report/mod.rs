@@ -8,4 +8,4 @@ mod terminal;
 pub use csv_tables::{CheckTable, FailureTable, PointTable, write_eps, write_parameters};
 pub use record::{RunRecord, digest};
 pub use simulations::{write_simulation_table, write_time_course};
-pub use terminal::{Style, check_table, diagnosis_lines, parameter_table};
+pub use terminal::{Style, check_table, diagnosis_lines, parameter_table, power_table};

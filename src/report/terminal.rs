@@ -100,6 +100,20 @@ pub fn parameter_table(problem: &OdeProblem, summary: &CheckSummary, style: Styl
     finish(table, style)
 }
 
+/// How small an error of each parameter's gradient a sweep would find.
+pub fn power_table(problem: &OdeProblem, summary: &CheckSummary) -> String {
+    let mut table = new_table(&["parameter", "detectable relative error"]);
+    for statistics in &summary.parameters {
+        let id = &problem.parameters[statistics.parameter.position()].id;
+        let detectable = match statistics.detectable_error {
+            e if e.is_finite() => short(e),
+            _ => "none: too few points decide".to_owned(),
+        };
+        table.add_row([Cell::new(id), Cell::new(detectable).set_alignment(CellAlignment::Right)]);
+    }
+    finish(table, Style { colours: false, detailed: false })
+}
+
 /// What is likely wrong, a line for each parameter that fails consistently, and which of them may
 /// have one cause.
 pub fn diagnosis_lines(problem: &OdeProblem, summary: &CheckSummary) -> String {
