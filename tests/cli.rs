@@ -1031,6 +1031,23 @@ fn a_model_by_itself() {
     bench.refused("simulate p/model.xml --end 1 --variables X", &["p/model.xml", "\"X\""]);
 }
 
+/// Errors fall with the tolerances, the loosest that will do is named, and a bad pair is refused.
+#[test]
+fn tolerances_are_compared() {
+    let bench = Bench::new();
+    let line = "tolerances p --engine cpu --points 10 --accuracy 1e-6 \
+                --tolerances 1e-3:1e-6,1e-6:1e-9,1e-9:1e-12";
+    let ran = well(bench.path(), &format!("{line} --out t.csv"));
+    let (_, rows) = csv_of(&bench.read("t.csv"));
+    let errors: Vec<f64> = rows.iter().map(|r| number(r, "gradient_error_q90")).collect();
+    assert!(errors[0] > 10.0 * errors[1] && errors[1] > 10.0 * errors[2], "{errors:?}");
+    let named = rows.iter().find(|r| number(r, "gradient_error_q90") <= 1e-6).unwrap();
+    let words = format!("rtol {:e}, atol {:e}", number(named, "rtol"), number(named, "atol"));
+    assert!(ran.err.contains(&words), "{words}: {}", ran.err);
+    bench.refused("tolerances p --tolerances 1e-3", &["--tolerances 1e-3", "RTOL:ATOL"]);
+    bench.refused("tolerances p --points 0", &["--points 0"]);
+}
+
 #[test]
 fn help_names_the_options_and_gives_examples() {
     let folder = data("");
@@ -1041,6 +1058,7 @@ fn help_names_the_options_and_gives_examples() {
         ("sweep", format!("{solver} {check} --points --consistent --overwrite")),
         ("simulate", format!("{solver} --at --seed --out --end --steps --variables --amounts")),
         ("power", format!("{solver} --points --seed --eps --parameters --steps --consistent")),
+        ("tolerances", format!("{solver} --points --seed --tolerances --eps --accuracy --out")),
         ("startpoints", "--points --seed --out --verbose --quiet".to_owned()),
         ("devices", "--verbose --quiet".to_owned()),
     ] {
@@ -1052,7 +1070,7 @@ fn help_names_the_options_and_gives_examples() {
         assert!(help.contains(&format!("gradsweep {command}")), "{command}\n{help}");
     }
     let help = well(&folder, "--help").out;
-    for command in ["check", "sweep", "simulate", "power", "startpoints", "devices"] {
+    for command in ["check", "sweep", "simulate", "power", "tolerances", "startpoints", "devices"] {
         assert!(help.contains(&format!("\n  {command} ")), "{help}");
     }
     assert!(help.contains("Exit status") && help.contains("Examples:"), "{help}");

@@ -6,6 +6,7 @@ mod estimate;
 mod run;
 mod statistics;
 mod table;
+pub mod tolerances;
 mod verdict;
 
 pub use diagnosis::{Diagnosis, Mark};

@@ -149,7 +149,7 @@ impl EpsStatistics {
 }
 
 /// The quantile of ascending values, interpolated linearly; NaN of none.
-fn quantile(ascending: &[f64], q: f64) -> f64 {
+pub(super) fn quantile(ascending: &[f64], q: f64) -> f64 {
     let Some(last) = ascending.len().checked_sub(1) else { return f64::NAN };
     let position = q * last as f64;
     let below = position.floor() as usize;

@@ -12,6 +12,7 @@ mod power;
 mod simulate;
 mod startpoints;
 mod sweep;
+mod tolerances;
 
 pub use error::CliError;
 
@@ -51,6 +52,7 @@ enum Command {
     Simulate(simulate::Arguments),
     Power(power::Arguments),
     Startpoints(startpoints::Arguments),
+    Tolerances(tolerances::Arguments),
     Devices(devices::Arguments),
 }
 
@@ -86,6 +88,7 @@ pub fn run() -> ExitCode {
         Command::Sweep(arguments) => sweep::run(&arguments, manner),
         Command::Simulate(arguments) => simulate::run(&arguments),
         Command::Power(arguments) => power::run(&arguments),
+        Command::Tolerances(arguments) => tolerances::run(&arguments, manner),
         Command::Startpoints(arguments) => startpoints::run(&arguments),
         Command::Devices(arguments) => devices::run(&arguments),
     };

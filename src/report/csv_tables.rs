@@ -3,6 +3,7 @@
 //! Numbers are written in the shortest form that reads back to the same bits; NaN and infinities
 //! as `NaN`, `inf`, `-inf`.
 
+use crate::check::tolerances::ToleranceRow;
 use crate::check::{CheckRow, CheckSummary, JudgedPoint, VerdictKind};
 use crate::model::OdeProblem;
 use crate::sweep::{Failure, PointResult};
@@ -237,6 +238,34 @@ pub fn write_eps<W: Write>(out: W, problem: &OdeProblem, summary: &CheckSummary)
         ])?;
     }
     into_inner(writer)
+}
+
+/// `tolerances.csv`: what each pair of tolerances does.
+pub fn write_tolerances<W: Write>(out: &mut W, rows: &[ToleranceRow]) -> io::Result<()> {
+    let mut writer = csv::Writer::from_writer(out);
+    writer.write_record([
+        "rtol",
+        "atol",
+        "points",
+        "failed",
+        "steps_mean",
+        "objective_error_median",
+        "objective_error_q90",
+        "gradient_error_median",
+        "gradient_error_q90",
+        "best_eps",
+        "difference_error_median",
+    ])?;
+    for row in rows {
+        let mut record = [row.rtol, row.atol].map(number).to_vec();
+        record.extend([row.points, row.failed].map(|n| n.to_string()));
+        let errors = [row.objective_error, row.gradient_error].concat();
+        record.push(number(row.steps));
+        record.extend(errors.into_iter().map(number));
+        record.extend([row.best_eps, row.difference_error].map(number));
+        writer.write_record(&record)?;
+    }
+    writer.flush()
 }
 
 fn status_word(failure: &Failure) -> &'static str {

@@ -5,7 +5,11 @@ mod record;
 mod simulations;
 mod terminal;
 
-pub use csv_tables::{CheckTable, FailureTable, PointTable, write_eps, write_parameters};
+pub use csv_tables::{
+    CheckTable, FailureTable, PointTable, write_eps, write_parameters, write_tolerances,
+};
 pub use record::{RunRecord, digest};
 pub use simulations::{write_simulation_table, write_time_course};
-pub use terminal::{Style, check_table, diagnosis_lines, parameter_table, power_table};
+pub use terminal::{
+    Style, check_table, diagnosis_lines, parameter_table, power_table, tolerance_table,
+};

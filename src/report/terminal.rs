@@ -1,5 +1,6 @@
 //! Tables for people.
 
+use crate::check::tolerances::ToleranceRow;
 use crate::check::{CheckRow, CheckSummary, JudgedPoint, VerdictKind};
 use crate::index::ParameterIdx;
 use crate::model::OdeProblem;
@@ -112,6 +113,49 @@ pub fn power_table(problem: &OdeProblem, summary: &CheckSummary) -> String {
         table.add_row([Cell::new(id), Cell::new(detectable).set_alignment(CellAlignment::Right)]);
     }
     finish(table, Style { colours: false, detailed: false })
+}
+
+/// What tolerances do, loosest first.
+pub fn tolerance_table(rows: &[ToleranceRow]) -> String {
+    let mut table = new_table(&[
+        "rtol",
+        "atol",
+        "steps",
+        "failed",
+        "objective error",
+        "(0.9)",
+        "gradient error",
+        "(0.9)",
+        "best eps",
+        "difference error",
+    ]);
+    for row in rows {
+        let numbers = [
+            row.rtol,
+            row.atol,
+            row.steps.round(),
+            row.failed as f64,
+            row.objective_error[0],
+            row.objective_error[1],
+            row.gradient_error[0],
+            row.gradient_error[1],
+            row.best_eps,
+            row.difference_error,
+        ];
+        let cell = |x: f64| Cell::new(rounded(x)).set_alignment(CellAlignment::Right);
+        table.add_row(numbers.map(cell));
+    }
+    finish(table, Style { colours: false, detailed: false })
+}
+
+/// Two significant digits, or a whole number.
+fn rounded(value: f64) -> String {
+    let magnitude = value.abs();
+    if value.fract() == 0.0 && magnitude < 1e9 {
+        format!("{value}")
+    } else {
+        format!("{value:.1e}")
+    }
 }
 
 /// What is likely wrong, a line for each parameter that fails consistently, and which of them may
