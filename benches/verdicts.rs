@@ -4,9 +4,7 @@
 //! `cargo bench --bench verdicts -- [--points N] [NAME…]`; problems whose gradients cost minutes are
 //! left out unless named.
 
-use gradsweep::check::{
-    self, CheckPlan, Criteria, JudgedPoint, Label, VerdictKind, own_gradient,
-};
+use gradsweep::check::{self, CheckPlan, Criteria, JudgedPoint, Label, VerdictKind, own_gradient};
 use gradsweep::engine::EngineError;
 use gradsweep::engine::cpu::CpuEngine;
 use gradsweep::index::ParameterIdx;

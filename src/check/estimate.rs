@@ -113,14 +113,8 @@ pub fn estimate(ladder: &Ladder) -> Option<Estimate> {
     let mut best: Option<Estimate> = None;
     let mut offer = |value: f64, bound: f64, eps: f64| {
         if best.is_none_or(|b| bound < b.bound) && value.is_finite() {
-            best = Some(Estimate {
-                value,
-                bound,
-                floor,
-                eps,
-                noise: noise_level.0,
-                is_kink: false,
-            });
+            best =
+                Some(Estimate { value, bound, floor, eps, noise: noise_level.0, is_kink: false });
         }
     };
     let mut above: Vec<f64> = Vec::new();
@@ -128,7 +122,9 @@ pub fn estimate(ladder: &Ladder) -> Option<Estimate> {
         let noise = noise_level.at(rung.eps);
         let mut row = vec![rung.central];
         match above.first() {
-            Some(previous) => offer(rung.central, (rung.central - previous).abs() + noise, rung.eps),
+            Some(previous) => {
+                offer(rung.central, (rung.central - previous).abs() + noise, rung.eps)
+            }
             // Without a second step nothing tells the truncation error but the one-sided ones.
             None if rungs.len() == 1 => {
                 offer(rung.central, (rung.forward - rung.backward).abs() + noise, rung.eps);

@@ -196,8 +196,7 @@ pub fn judge_point(
         .map(|(j, &parameter)| {
             let pairs = result.probes.get(j * count..(j + 1) * count).unwrap_or(&[]);
             let further = result.refinements.iter().filter(|p| p.parameter == parameter);
-            let ladder: Vec<Rung> =
-                pairs.iter().chain(further).map(rung).collect();
+            let ladder: Vec<Rung> = pairs.iter().chain(further).map(rung).collect();
             let estimate = estimate(&ladder);
             let value = gradient.map_or(f64::NAN, |g| g[parameter.position()]);
             let cell = Cell {

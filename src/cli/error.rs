@@ -2,6 +2,7 @@
 
 use crate::engine::EngineError;
 use crate::model::ModelError;
+use crate::report::ReportError;
 use crate::startpoints::StartpointError;
 use std::io;
 use std::path::PathBuf;
@@ -13,6 +14,8 @@ pub enum CliError {
     Model(#[from] ModelError),
     #[error(transparent)]
     Startpoints(#[from] StartpointError),
+    #[error(transparent)]
+    Report(#[from] ReportError),
     #[error(transparent)]
     Engine(#[from] EngineError),
     #[error("{message}")]

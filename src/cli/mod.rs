@@ -7,6 +7,7 @@ mod error;
 mod model;
 mod options;
 mod output;
+mod report;
 mod simulate;
 mod startpoints;
 mod sweep;
@@ -46,6 +47,7 @@ struct Cli {
 enum Command {
     Check(check::Arguments),
     Sweep(sweep::Arguments),
+    Report(report::Arguments),
     Simulate(simulate::Arguments),
     Startpoints(startpoints::Arguments),
     Devices(devices::Arguments),
@@ -81,6 +83,7 @@ pub fn run() -> ExitCode {
     let outcome = match cli.command {
         Command::Check(arguments) => check::run(&arguments, manner),
         Command::Sweep(arguments) => sweep::run(&arguments, manner),
+        Command::Report(arguments) => report::run(&arguments),
         Command::Simulate(arguments) => simulate::run(&arguments),
         Command::Startpoints(arguments) => startpoints::run(&arguments),
         Command::Devices(arguments) => devices::run(&arguments),

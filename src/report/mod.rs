@@ -1,11 +1,13 @@
 //! Writing results: CSV tables, terminal tables, the run's record.
 
 mod csv_tables;
+mod html;
 mod record;
 mod simulations;
 mod terminal;
 
 pub use csv_tables::{CheckTable, FailureTable, PointTable, write_eps, write_parameters};
+pub use html::{ReportError, sweep_page};
 pub use record::{RunRecord, digest};
 pub use simulations::{write_simulation_table, write_time_course};
 pub use terminal::{Style, check_table, parameter_table};

@@ -407,8 +407,7 @@ impl Scorer<'_> {
             let item = |&r: &RowIdx| {
                 let row = &self.problem.rows[r.position()];
                 let Trajectory { run, lane, slots } = self.own(point, row.simulation);
-                let starts =
-                    self.problem.simulations[row.simulation.position()].starts_with_output;
+                let starts = self.problem.simulations[row.simulation.position()].starts_with_output;
                 Item {
                     row: r,
                     states: run.values(lane, row.output, starts),
