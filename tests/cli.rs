@@ -928,13 +928,13 @@ fn the_same_bytes_whatever_the_threads() {
     };
     assert!(folder("two") == folder("two_again"), "a repeated run gives the same files");
     let (one, two) = (folder("one"), folder("two"));
-    assert_eq!(one.len(), 7);
+    assert_eq!(one.len(), 8);
     for (name, bytes) in &one {
-        if name != "run.json" {
+        if name != "run.json" && name != "report.html" {
             assert!(*bytes == two[name], "{name} depends on the number of threads");
         }
     }
-    // The record names the engine, and with it the number of threads; nothing else may differ.
+    // The record and the page name the engine, and with it the number of threads; nothing else may differ.
     let record = |files: &BTreeMap<String, Vec<u8>>| -> Value {
         let mut json: Value = serde_json::from_slice(&files["run.json"]).unwrap();
         let fields = json.as_object_mut().unwrap();
@@ -1041,6 +1041,7 @@ fn help_names_the_options_and_gives_examples() {
         ("sweep", format!("{solver} {check} --points --consistent --overwrite")),
         ("simulate", format!("{solver} --at --seed --out --end --steps --variables --amounts")),
         ("startpoints", "--points --seed --out --verbose --quiet".to_owned()),
+        ("report", "--out --verbose --quiet".to_owned()),
         ("devices", "--verbose --quiet".to_owned()),
     ] {
         let help = well(&folder, &format!("{command} --help")).out;
@@ -1051,7 +1052,7 @@ fn help_names_the_options_and_gives_examples() {
         assert!(help.contains(&format!("gradsweep {command}")), "{command}\n{help}");
     }
     let help = well(&folder, "--help").out;
-    for command in ["check", "sweep", "simulate", "startpoints", "devices"] {
+    for command in ["check", "sweep", "simulate", "startpoints", "report", "devices"] {
         assert!(help.contains(&format!("\n  {command} ")), "{help}");
     }
     assert!(help.contains("Exit status") && help.contains("Examples:"), "{help}");

@@ -31,7 +31,8 @@ use tracing::level_filters::LevelFilter;
     gradsweep sweep data/stat5                   1,000 random points, reports in stat5-sweep/\n  \
     gradsweep check data/stat5 --at nominal      the table at one point, best of five eps\n  \
     gradsweep check data/stat5 --at random:3 --eps 1e-5 --detailed\n  \
-    gradsweep simulate data/stat5 --out -        simulation table, likelihood, chi2")]
+    gradsweep simulate data/stat5 --out -        simulation table, likelihood, chi2\n  \
+    gradsweep report stat5-sweep                 the page of a sweep again, from its files")]
 struct Cli {
     /// More messages on stderr; twice for more.
     #[arg(short, long, action = ArgAction::Count, global = true)]

@@ -3,7 +3,7 @@
 use super::folder::Parameter;
 use super::scale::Scale;
 use super::svg::{Anchor, Svg};
-use super::text::{figures, shortened};
+use super::text::figures;
 use crate::check::VerdictKind;
 
 const WIDTH: f64 = 960.0;
@@ -46,8 +46,7 @@ pub(super) fn draw(parameters: &[Parameter]) -> String {
 
 fn row(svg: &mut Svg, parameter: &Parameter, top: f64, rates: &Scale) {
     let middle = top + 0.5 * ROW;
-    let label = shortened(&parameter.id, 28);
-    svg.text("label", Anchor::End, [LABEL, middle + 4.0], &label);
+    svg.row_label([LABEL, middle + 4.0], &parameter.id);
     let total: u64 = parameter.counts.iter().fold(0, |sum, &n| sum.saturating_add(n));
     let mut left = BAR[0];
     for (kind, &count) in VerdictKind::ALL.iter().zip(&parameter.counts) {

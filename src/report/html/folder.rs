@@ -55,12 +55,14 @@ impl Parameter {
     }
 }
 
-/// Median relative errors of the differences with one eps.
+/// The kinds of differences, in the order of [`EpsRow::errors`].
+pub(super) const DIFFERENCES: [&str; 2] = ["plain", "paired"];
+
+/// Median relative errors of the central differences with one eps.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct EpsRow {
     pub(super) eps: f64,
-    pub(super) plain: f64,
-    pub(super) paired: f64,
+    pub(super) errors: [f64; DIFFERENCES.len()],
 }
 
 /// Errors of a parameter's gradient over the points.
@@ -172,7 +174,7 @@ fn read_eps(folder: &Path, parameters: &mut [Parameter]) -> Result<(), ReportErr
         if !(eps > 0.0 && eps.is_finite()) {
             return Err(table.bad_cell(at[1], "a positive number"));
         }
-        let row = EpsRow { eps, plain: table.number(at[2])?, paired: table.number(at[3])? };
+        let row = EpsRow { eps, errors: [table.number(at[2])?, table.number(at[3])?] };
         parameters[place].eps.push(row);
     }
     for parameter in parameters {

@@ -1,9 +1,9 @@
 //! How far the differences are from the estimates: parameter × eps, plain and paired.
 
-use super::folder::{EpsRow, Parameter};
+use super::folder::{DIFFERENCES, Parameter};
 use super::scale::Scale;
 use super::svg::{Anchor, Svg};
-use super::text::{figures, shortened};
+use super::text::figures;
 
 const WIDTH: f64 = 960.0;
 const ROW: f64 = 22.0;
@@ -39,15 +39,14 @@ pub(super) fn draw(parameters: &[Parameter]) -> Option<String> {
     if grid.is_empty() {
         return None;
     }
-    let errors = all().flat_map(|row| [row.plain, row.paired]);
+    let errors = all().flat_map(|row| row.errors);
     let colours = Scale::log(errors, [-16.0, 0.0], 200.0, 570.0);
     let bottom = TOP + ROW * parameters.len() as f64;
     let mut svg = Svg::new(WIDTH, bottom + 50.0);
-    let pick: [(&str, fn(&EpsRow) -> f64); 2] =
-        [("plain central difference", |r| r.plain), ("paired central difference", |r| r.paired)];
-    for (half, (name, error)) in HALVES.into_iter().zip(pick) {
+    for (difference, half) in HALVES.into_iter().enumerate() {
+        let name = format!("{} central difference", DIFFERENCES[difference]);
         let width = (half[1] - half[0]) / grid.len() as f64;
-        svg.text("head", Anchor::Start, [half[0], 14.0], name);
+        svg.text("head", Anchor::Start, [half[0], 14.0], &name);
         for (k, eps) in grid.iter().enumerate() {
             // Where columns are narrow only some have their eps above.
             if k.is_multiple_of((NARROW / width).ceil() as usize) {
@@ -58,7 +57,11 @@ pub(super) fn draw(parameters: &[Parameter]) -> Option<String> {
         for (i, parameter) in parameters.iter().enumerate() {
             for (k, eps) in grid.iter().enumerate() {
                 let at = [half[0] + width * k as f64, TOP + ROW * i as f64];
-                let found = parameter.eps.iter().find(|row| row.eps == *eps).map(error);
+                let found = parameter
+                    .eps
+                    .iter()
+                    .find(|row| row.eps == *eps)
+                    .map(|row| row.errors[difference]);
                 let title = format!("{}, eps {eps:e}, {name}", parameter.id);
                 cell(&mut svg, at, width, found.unwrap_or(f64::NAN), &title, &colours);
             }
@@ -67,7 +70,7 @@ pub(super) fn draw(parameters: &[Parameter]) -> Option<String> {
     svg.text("head", Anchor::End, [LABEL, 36.0], "eps");
     for (i, parameter) in parameters.iter().enumerate() {
         let at = [LABEL, TOP + ROW * (i as f64 + 0.5) + 4.0];
-        svg.text("label", Anchor::End, at, &shortened(&parameter.id, 28));
+        svg.row_label(at, &parameter.id);
     }
     legend(&mut svg, bottom + 14.0, &colours);
     Some(svg.finish(

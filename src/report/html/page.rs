@@ -15,6 +15,8 @@ const TEMPLATE: &str = include_str!("page.html");
 const MOST_ROWS: usize = 200;
 /// The small plots of errors against eps show the worst so many.
 const MOST_VEES: usize = 24;
+/// The heading names the worst so many.
+const MOST_NAMED: usize = 12;
 /// Digits of numbers in the table; all of them are in its tooltips.
 const DIGITS: usize = 4;
 
@@ -27,8 +29,10 @@ pub(super) fn page(sweep: &Sweep) -> Result<String, ReportError> {
         .parameters
         .iter()
         .filter(|p| p.is_consistent)
+        .take(MOST_NAMED)
         .map(|p| context! { id => p.id.clone(), diagnosis => p.diagnosis.clone() })
         .collect();
+    let consistent = sweep.parameters.iter().filter(|p| p.is_consistent).count();
     let settings: Vec<Value> = run
         .settings
         .iter()
@@ -47,6 +51,7 @@ pub(super) fn page(sweep: &Sweep) -> Result<String, ReportError> {
         steps => run.text("steps")?,
         seed => run.number("seed")?,
         failing => failing,
+        unnamed => consistent.saturating_sub(MOST_NAMED),
         all_parameters => sweep.parameters.len(),
         rows => worst.len(),
         bars => Value::from_safe_string(bars::draw(worst)),

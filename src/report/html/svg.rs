@@ -1,7 +1,7 @@
 //! Writing SVG. Colours are classes of the page's style sheet, so that they follow its theme.
 
 use super::scale::Scale;
-use super::text::{escape, figures};
+use super::text::{escape, figures, shortened};
 use std::fmt::Write;
 
 /// A drawing under construction. Lengths are in its own units, of about a pixel.
@@ -66,6 +66,17 @@ impl Svg {
         self.push(&format!(
             "<text class=\"{class}\" text-anchor=\"{anchor}\" x=\"{x}\" y=\"{y}\">{}</text>",
             escape(text)
+        ));
+    }
+
+    /// The id of a row, shortened to its room; all of it where it is pointed at.
+    pub(super) fn row_label(&mut self, [x, y]: [f64; 2], id: &str) {
+        const MOST: usize = 24;
+        let [x, y] = [x, y].map(place);
+        self.push(&format!(
+            "<text class=\"label\" text-anchor=\"end\" x=\"{x}\" y=\"{y}\">{}<title>{}</title></text>",
+            escape(&shortened(id, MOST)),
+            escape(id)
         ));
     }
 

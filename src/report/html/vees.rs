@@ -1,7 +1,7 @@
 //! The V: error against eps, both logarithmic, one small plot a parameter.
 
 use super::fit::VShape;
-use super::folder::{EpsRow, Parameter};
+use super::folder::{DIFFERENCES, Parameter};
 use super::scale::Scale;
 use super::svg::{Anchor, Svg, place, polyline};
 use super::text::figures;
@@ -26,7 +26,7 @@ pub(super) struct Panel {
 pub(super) fn draw(parameters: &[&Parameter]) -> Vec<Panel> {
     let all = || parameters.iter().flat_map(|p| &p.eps);
     let x = Scale::log(all().map(|r| r.eps), [-30.0, 10.0], LEFT, RIGHT);
-    let y = Scale::log(all().flat_map(|r| [r.plain, r.paired]), [-17.0, 2.0], BOTTOM, TOP);
+    let y = Scale::log(all().flat_map(|r| r.errors), [-17.0, 2.0], BOTTOM, TOP);
     let with_rows = parameters.iter().filter(|p| !p.eps.is_empty()).enumerate();
     with_rows.map(|(k, parameter)| panel(k, parameter, &x, &y)).collect()
 }
@@ -36,18 +36,17 @@ fn panel(k: usize, parameter: &Parameter, x: &Scale, y: &Scale) -> Panel {
     svg.axes(x, y, [6, 6]);
     svg.text("tick", Anchor::Middle, [0.5 * (LEFT + RIGHT), HEIGHT - 6.0], "eps");
     let mut notes = Vec::new();
-    let kinds: [(&str, fn(&EpsRow) -> f64); 2] = [("plain", |r| r.plain), ("paired", |r| r.paired)];
-    for (name, error) in kinds {
+    for (k, name) in DIFFERENCES.into_iter().enumerate() {
         let points: Vec<(f64, f64)> = parameter
             .eps
             .iter()
-            .map(|row| (row.eps, error(row)))
+            .map(|row| (row.eps, row.errors[k]))
             .filter(|(_, y)| y.is_finite())
             .collect();
         if let Some(shape) = VShape::fit(&points) {
             svg.path(&format!("fit {name}"), &curve(&shape, x, y));
             let best = shape.best_eps();
-            notes.push(format!("{name}: smallest error at eps ≈ {}", figures(best, 2)));
+            notes.push(format!("{name} {}", figures(best, 2)));
             svg.line(&format!("least {name}"), [x.at(best), BOTTOM], [x.at(best), BOTTOM - 8.0]);
         }
         let places: Vec<[f64; 2]> = points.iter().map(|&(e, v)| [x.at(e), y.at(v)]).collect();
@@ -60,12 +59,17 @@ fn panel(k: usize, parameter: &Parameter, x: &Scale, y: &Scale) -> Panel {
         .eps
         .iter()
         .map(|r| {
-            let (plain, paired) = (figures(r.plain, 2), figures(r.paired, 2));
+            let (plain, paired) = (figures(r.errors[0], 2), figures(r.errors[1], 2));
             format!("eps {}: plain {plain}, paired {paired}", figures(r.eps, 3))
         })
         .collect();
     let svg = svg.finish(&format!("vee{k}"), &title, &rows.join("; "));
-    Panel { id: parameter.id.clone(), svg, note: notes.join("; ") }
+    let note = if notes.is_empty() {
+        "no fit".to_owned()
+    } else {
+        format!("best eps of the fit: {}", notes.join(", "))
+    };
+    Panel { id: parameter.id.clone(), svg, note }
 }
 
 /// A disc for plain, a square for paired differences.
