@@ -520,7 +520,8 @@ fn sweep_writes_all_reports() {
         .map(|e| e.unwrap().file_name().into_string().unwrap())
         .collect();
     files.sort_unstable();
-    let expected = "best.csv checks.csv eps.csv failures.csv parameters.csv points.csv run.json";
+    let expected =
+        "best.csv checks.csv eps.csv failures.csv parameters.csv points.csv report.html run.json";
     assert_eq!(files.join(" "), expected);
 
     let (header, checks) = csv_of(&bench.read("reports/checks.csv"));
