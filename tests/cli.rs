@@ -983,6 +983,7 @@ fn a_reader_that_goes_away_is_no_failure() {
         "startpoints p --points 3",
         "startpoints p --points 20000",
         "sweep p --engine cpu --points 2 --out s --overwrite",
+        "report s --out -",
         "devices",
         "--help",
     ] {

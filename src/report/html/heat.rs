@@ -11,6 +11,8 @@ const TOP: f64 = 44.0;
 const LABEL: f64 = 190.0;
 /// Left and right ends of the two halves.
 const HALVES: [[f64; 2]; 2] = [[200.0, 570.0], [586.0, 956.0]];
+/// The largest so many eps are shown.
+const MOST_EPS: usize = 60;
 /// Cells at least so wide have their number written in them.
 const WIDE: f64 = 44.0;
 /// Columns at least so wide have each their eps written above.
@@ -39,6 +41,8 @@ pub(super) fn draw(parameters: &[Parameter]) -> Option<String> {
     if grid.is_empty() {
         return None;
     }
+    let all_eps = grid.len();
+    grid.truncate(MOST_EPS);
     let errors = all().flat_map(|row| row.errors);
     let colours = Scale::log(errors, [-16.0, 0.0], 200.0, 570.0);
     let bottom = TOP + ROW * parameters.len() as f64;
@@ -67,7 +71,11 @@ pub(super) fn draw(parameters: &[Parameter]) -> Option<String> {
             }
         }
     }
-    svg.text("head", Anchor::End, [LABEL, 36.0], "eps");
+    let head = match all_eps > MOST_EPS {
+        true => format!("eps (largest {MOST_EPS} of {all_eps})"),
+        false => "eps".to_owned(),
+    };
+    svg.text("head", Anchor::End, [LABEL, 36.0], &head);
     for (i, parameter) in parameters.iter().enumerate() {
         let at = [LABEL, TOP + ROW * (i as f64 + 0.5) + 4.0];
         svg.row_label(at, &parameter.id);
@@ -77,7 +85,8 @@ pub(super) fn draw(parameters: &[Parameter]) -> Option<String> {
         "errors",
         "Median relative error by parameter and step size",
         "Two halves: plain and paired central differences. A row for each parameter, a column for \
-         each eps, the largest first; dark is a small error, bright a large one. The numbers are in eps.csv.",
+         each eps, the largest first; dark is a small error, bright a large one. The \
+         numbers are in eps.csv.",
     ))
 }
 

@@ -42,14 +42,15 @@ impl Scale {
         self.from + (self.to - self.from) * self.fraction(value)
     }
 
-    /// From 0 at the lower to 1 at the upper end.
+    /// From 0 at the lower to 1 at the upper end; NaN is at the lower.
     pub(super) fn fraction(&self, value: f64) -> f64 {
         let value = match self.is_log {
             true if value > 0.0 => value.log10(),
             true => f64::NEG_INFINITY,
             false => value,
         };
-        ((value - self.low) / (self.high - self.low)).clamp(0.0, 1.0)
+        let fraction = (value - self.low) / (self.high - self.low);
+        if fraction.is_nan() { 0.0 } else { fraction.clamp(0.0, 1.0) }
     }
 
     /// Whether a value lies between the ends.
@@ -138,6 +139,7 @@ mod tests {
         assert_eq!(scale.ticks(6), [-4.0, -2.0, 0.0, 2.0, 4.0]);
         let point = Scale::linear([2.0].into_iter(), 0.0, 1.0);
         assert_eq!((point.at(2.0), point.ends()), (0.5, (1.0, 3.0)));
+        assert_eq!(point.at(f64::NAN), 0.0);
         assert_eq!(Scale::linear(std::iter::empty(), 0.0, 1.0).at(0.5), 0.5);
     }
 }

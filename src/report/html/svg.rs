@@ -74,7 +74,8 @@ impl Svg {
         const MOST: usize = 24;
         let [x, y] = [x, y].map(place);
         self.push(&format!(
-            "<text class=\"label\" text-anchor=\"end\" x=\"{x}\" y=\"{y}\">{}<title>{}</title></text>",
+            "<text class=\"label\" text-anchor=\"end\" x=\"{x}\" y=\"{y}\">{}\
+             <title>{}</title></text>",
             escape(&shortened(id, MOST)),
             escape(id)
         ));
@@ -96,7 +97,7 @@ impl Svg {
         }
         for tick in x.ticks(x_most) {
             self.line("grid", [x.at(tick), top], [x.at(tick), bottom]);
-            self.text("tick", Anchor::Middle, [x.at(tick), bottom + 14.0], &figures(tick, 3));
+            self.text("tick", Anchor::Middle, [x.at(tick), bottom + 16.0], &figures(tick, 3));
         }
         self.line("axis", [left, bottom], [right, bottom]);
         self.line("axis", [left, top], [left, bottom]);

@@ -36,17 +36,17 @@ fn panel(k: usize, parameter: &Parameter, x: &Scale, y: &Scale) -> Panel {
     svg.axes(x, y, [6, 6]);
     svg.text("tick", Anchor::Middle, [0.5 * (LEFT + RIGHT), HEIGHT - 6.0], "eps");
     let mut notes = Vec::new();
-    for (k, name) in DIFFERENCES.into_iter().enumerate() {
+    for (difference, name) in DIFFERENCES.into_iter().enumerate() {
         let points: Vec<(f64, f64)> = parameter
             .eps
             .iter()
-            .map(|row| (row.eps, row.errors[k]))
+            .map(|row| (row.eps, row.errors[difference]))
             .filter(|(_, y)| y.is_finite())
             .collect();
         if let Some(shape) = VShape::fit(&points) {
             svg.path(&format!("fit {name}"), &curve(&shape, x, y));
             let best = shape.best_eps();
-            notes.push(format!("{name} {}", figures(best, 2)));
+            notes.push(format!("{} {name}", figures(best, 2)));
             svg.line(&format!("least {name}"), [x.at(best), BOTTOM], [x.at(best), BOTTOM - 8.0]);
         }
         let places: Vec<[f64; 2]> = points.iter().map(|&(e, v)| [x.at(e), y.at(v)]).collect();
@@ -67,7 +67,7 @@ fn panel(k: usize, parameter: &Parameter, x: &Scale, y: &Scale) -> Panel {
     let note = if notes.is_empty() {
         "no fit".to_owned()
     } else {
-        format!("best eps of the fit: {}", notes.join(", "))
+        format!("best eps: {}", notes.join(", "))
     };
     Panel { id: parameter.id.clone(), svg, note }
 }
