@@ -545,7 +545,7 @@ fn sweep_writes_all_reports() {
         header,
         "parameter,points,pass,fail,inconclusive,kink,insensitive,gradient_missing,failed,\
          failure_rate,failure_rate_low,failure_rate_high,error_median,error_q90,error_max,\
-         best_eps,consistent_failure"
+         detectable_error,best_eps,consistent_failure,diagnosis"
     );
     let ids: Vec<&str> = parameters.iter().map(|r| r["parameter"].as_str()).collect();
     assert_eq!(ids, ["k1", "k2", "scale_B", "sd_A", "sd_B", "b_frac"]);
@@ -1042,6 +1042,7 @@ fn help_names_the_options_and_gives_examples() {
         ("check", format!("{solver} {check} --detailed")),
         ("sweep", format!("{solver} {check} --points --consistent --overwrite")),
         ("simulate", format!("{solver} --at --seed --out --end --steps --variables --amounts")),
+        ("power", format!("{solver} --points --seed --eps --parameters --steps --consistent")),
         ("startpoints", "--points --seed --out --verbose --quiet".to_owned()),
         ("report", "--out --verbose --quiet".to_owned()),
         ("devices", "--verbose --quiet".to_owned()),
@@ -1054,7 +1055,7 @@ fn help_names_the_options_and_gives_examples() {
         assert!(help.contains(&format!("gradsweep {command}")), "{command}\n{help}");
     }
     let help = well(&folder, "--help").out;
-    for command in ["check", "sweep", "simulate", "startpoints", "report", "devices"] {
+    for command in ["check", "sweep", "simulate", "power", "startpoints", "report", "devices"] {
         assert!(help.contains(&format!("\n  {command} ")), "{help}");
     }
     assert!(help.contains("Exit status") && help.contains("Examples:"), "{help}");

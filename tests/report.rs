@@ -219,23 +219,25 @@ fn names_from_files_are_escaped() {
 }
 
 #[test]
-fn columns_may_be_added() {
+fn diagnoses_are_shown_and_columns_may_be_added() {
     let bench = Bench::new();
     let text = bench.read("s/parameters.csv");
-    let consistent =
-        text.lines().next().unwrap().split(',').position(|c| c == "consistent_failure");
-    let text = with_cell(&text, 2, consistent.unwrap(), "yes");
+    let names: Vec<&str> = text.lines().next().unwrap().split(',').collect();
+    let at = |name: &str| names.iter().position(|n| *n == name).unwrap();
+    let text = with_cell(&text, 2, at("consistent_failure"), "yes");
+    let text = with_cell(&text, 2, at("diagnosis"), "the sign is wrong");
     let added = |(i, line): (usize, &str)| match i {
-        0 => format!("{line},diagnosis,colour\n"),
-        2 => format!("{line},wrong sign,red\n"),
-        _ => format!("{line},,blue\n"),
+        0 => format!("{line},colour\n"),
+        _ => format!("{line},blue\n"),
     };
     bench.write("s/parameters.csv", &text.lines().enumerate().map(added).collect::<String>());
     bench.report("report s");
     parsed(&bench.read("s/report.html"), |document| {
         let id = text.lines().nth(2).unwrap().split(',').next().unwrap();
         let result = elements(document, "p").next().unwrap();
-        assert_eq!(text_of(result), format!("Consistently failing: {id} (wrong sign)"));
+        assert_eq!(text_of(result), format!("Consistently failing: {id}"));
+        let diagnosis = format!("{id}: the sign is wrong");
+        assert!(elements(document, "li").any(|n| text_of(n) == diagnosis));
         let heads: Vec<String> = elements(document, "th").map(text_of).collect();
         assert!(heads.contains(&"diagnosis".to_owned()) && heads.contains(&"colour".to_owned()));
     });
@@ -305,8 +307,8 @@ fn malformed_files_are_refused() {
     );
     bench.with(
         parameters,
-        |text| text.replacen(",yes\n", ",yes,1\n", 1).replacen(",no\n", ",no,1\n", 1),
-        refused(&["s/parameters.csv:2: the row has 18 cells; expected 17"]),
+        |text| text.replacen("\nk1,", "\nk1,1,", 1),
+        refused(&["s/parameters.csv:2: the row has ", " cells; expected ", "as the header"]),
     );
     bench.with(
         parameters,

@@ -1,5 +1,6 @@
 //! Checking points chunk by chunk: bounded memory whatever their number.
 
+use super::diagnosis::{Diagnosis, MOST_SAMPLES, Sample, SampleCell, common_causes, diagnose};
 use super::estimate::{Estimate, Rung, estimate};
 use super::statistics::{CellSummary, EpsStatistics, ParameterStatistics, parameter_statistics};
 use super::table::{CheckRow, Label, best_rows, rows};
@@ -74,6 +75,10 @@ pub struct JudgedPoint {
 pub struct CheckSummary {
     pub parameters: Vec<ParameterStatistics>,
     pub eps: Vec<EpsStatistics>,
+    /// What is likely wrong, for each parameter of the plan that fails consistently.
+    pub diagnoses: Vec<Option<Diagnosis>>,
+    /// Parameters that fail at the same points.
+    pub common_causes: Vec<Vec<ParameterIdx>>,
     /// Points checked, and those whose own simulation failed.
     pub points: usize,
     pub failed_points: usize,
@@ -117,6 +122,10 @@ pub fn own_gradient(_: PointIdx, _: &[f64], own: Option<&[f64]>) -> Option<Vec<f
     own.map(<[f64]>::to_vec)
 }
 
+/// Gives the errors that a right gradient may have at a point, by estimated parameter; none for no
+/// error.
+pub type AllowanceSource<'a> = dyn Fn(PointIdx, &PointResult) -> Option<Vec<f64>> + 'a;
+
 /// Checks all points in order; `sink` gets each as soon as its chunk is done.
 ///
 /// # Errors
@@ -128,6 +137,22 @@ pub fn run<E: From<EngineError>>(
     gradient: &GradientSource<'_>,
     sink: &mut dyn FnMut(&JudgedPoint, &PointResult) -> Result<(), E>,
 ) -> Result<CheckSummary, E> {
+    run_with_allowance(evaluator, theta_scaled, plan, gradient, &|_, _| None, sink)
+}
+
+/// The same for a gradient that may have errors.
+///
+/// # Errors
+/// An engine's failure, or the first error of `sink`.
+pub fn run_with_allowance<E: From<EngineError>>(
+    evaluator: &Evaluator<'_>,
+    theta_scaled: &[Vec<f64>],
+    plan: &CheckPlan,
+    gradient: &GradientSource<'_>,
+    allowance: &AllowanceSource<'_>,
+    sink: &mut dyn FnMut(&JudgedPoint, &PointResult) -> Result<(), E>,
+) -> Result<CheckSummary, E> {
+    let mut samples: Vec<Sample> = Vec::new();
     let chunk = evaluator.points_per_chunk(&plan.parameters, plan.eps.len());
     let mut cells: Vec<Vec<CellSummary>> = vec![Vec::new(); plan.parameters.len()];
     let mut spread = EpsSpread::new(plan);
@@ -143,7 +168,12 @@ pub fn run<E: From<EngineError>>(
             let point = PointIdx::from_position(next);
             next += 1;
             let judged_gradient = gradient(point, theta, result.gradient.as_deref());
-            let judged = judge_point(point, result, judged_gradient.as_deref(), plan);
+            let allowances = allowance(point, result);
+            let judged =
+                judge_point(point, result, judged_gradient.as_deref(), allowances.as_deref(), plan);
+            if samples.len() < MOST_SAMPLES {
+                samples.extend(sample(theta, &judged));
+            }
             failed_points += usize::from(result.objective.is_err());
             tightened_points += usize::from(result.objective.is_ok() && result.retries > 0);
             for state in &result.below_atol {
@@ -154,6 +184,7 @@ pub fn run<E: From<EngineError>>(
                     kind: cell.verdict.kind,
                     gradient: cell.gradient,
                     estimate: cell.estimate.map_or(f64::NAN, |e| e.value),
+                    threshold: cell.estimate.map_or(f64::INFINITY, |e| plan.criteria.threshold(&e)),
                 });
             }
             spread.add(&judged, plan);
@@ -161,15 +192,28 @@ pub fn run<E: From<EngineError>>(
         }
     }
     let eps = spread.statistics(plan);
-    let parameters = plan
+    let parameters: Vec<ParameterStatistics> = plan
         .parameters
         .iter()
         .zip(&cells)
         .map(|(&p, cells)| parameter_statistics(p, cells, &eps, plan.confidence, plan.consistent))
         .collect();
+    let known = &evaluator.problem().parameters;
+    let failing: Vec<usize> =
+        (0..parameters.len()).filter(|&j| parameters[j].is_consistent_failure).collect();
+    let mut diagnoses = vec![None; parameters.len()];
+    for &place in &failing {
+        diagnoses[place] = diagnose(place, &plan.parameters, known, &samples);
+    }
+    let common_causes = common_causes(&samples, &failing)
+        .into_iter()
+        .map(|group| group.into_iter().map(|place| plan.parameters[place]).collect())
+        .collect();
     Ok(CheckSummary {
         parameters,
         eps,
+        diagnoses,
+        common_causes,
         points: next,
         failed_points,
         tightened_points,
@@ -184,6 +228,7 @@ pub fn judge_point(
     point: PointIdx,
     result: &PointResult,
     gradient: Option<&[f64]>,
+    allowances: Option<&[f64]>,
     plan: &CheckPlan,
 ) -> JudgedPoint {
     let rows = rows(point, result, gradient);
@@ -202,6 +247,7 @@ pub fn judge_point(
             let cell = Cell {
                 gradient: value,
                 estimate,
+                allowance: allowances.map_or(0.0, |a| a[parameter.position()]),
                 failure: result.objective.err().or_else(|| first_failure(pairs)),
                 base_failed: result.objective.is_err(),
             };
@@ -210,6 +256,22 @@ pub fn judge_point(
         })
         .collect();
     JudgedPoint { point, rows, best, cells }
+}
+
+/// A point for the diagnosis, if something failed there.
+fn sample(theta: &[f64], judged: &JudgedPoint) -> Option<Sample> {
+    let has_failed = |cell: &JudgedCell| cell.verdict.kind == VerdictKind::Fail;
+    let cell = |cell: &JudgedCell| SampleCell {
+        gradient: cell.gradient,
+        estimate: cell.estimate.map_or(f64::NAN, |e| e.value),
+        bound: cell.estimate.map_or(f64::NAN, |e| e.bound),
+        has_failed: has_failed(cell),
+    };
+    judged
+        .cells
+        .iter()
+        .any(has_failed)
+        .then(|| Sample { theta: theta.to_vec(), cells: judged.cells.iter().map(cell).collect() })
 }
 
 fn rung(pair: &ProbePair) -> Rung {

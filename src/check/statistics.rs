@@ -2,7 +2,7 @@
 
 use super::verdict::VerdictKind;
 use crate::index::ParameterIdx;
-use statrs::distribution::{ContinuousCDF, Normal};
+use statrs::distribution::{Binomial, ContinuousCDF, DiscreteCDF, Normal};
 
 /// Counts and error quantiles of a parameter.
 #[derive(Debug, Clone, PartialEq)]
@@ -16,6 +16,9 @@ pub struct ParameterStatistics {
     pub failure_interval: (f64, f64),
     /// Quantiles 0.5, 0.9 and 1 of |gradient − estimate|/|estimate|, over decidable points.
     pub error_quantiles: [f64; 3],
+    /// The smallest relative error of the gradient that as many random points would call a
+    /// consistent failure with a probability of [`POWER`]; infinite if none would.
+    pub detectable_error: f64,
     /// The eps of the grid whose plain central difference is closest to the estimate, by median.
     pub best_eps: f64,
     /// Whether the failure rate's lower bound exceeds the threshold.
@@ -40,7 +43,12 @@ pub struct CellSummary {
     pub kind: VerdictKind,
     pub gradient: f64,
     pub estimate: f64,
+    /// Relative error from which on a gradient fails here; infinite where nothing is decided.
+    pub threshold: f64,
 }
+
+/// Probability with which an error of [`ParameterStatistics::detectable_error`] is found.
+pub const POWER: f64 = 0.999;
 
 /// Wilson's score interval of a proportion (Wilson 1927), two-sided at `confidence`; (0, 1) of
 /// nothing.
@@ -91,8 +99,34 @@ pub fn parameter_statistics(
         failure_rate: failed as f64 / (passed + failed) as f64,
         failure_interval,
         error_quantiles: [0.5, 0.9, 1.0].map(|q| quantile(&errors, q)),
+        detectable_error: detectable_error(cells, confidence, threshold),
         best_eps: best.map_or(f64::NAN, |e| e.eps),
         is_consistent_failure: passed + failed > 0 && failure_interval.0 > threshold,
+    }
+}
+
+/// The relative error at which so large a part of all points fails that, of as many random points,
+/// enough do with probability [`POWER`].
+fn detectable_error(cells: &[CellSummary], confidence: f64, threshold: f64) -> f64 {
+    let mut thresholds: Vec<f64> =
+        cells.iter().map(|c| c.threshold).filter(|t| t.is_finite()).collect();
+    thresholds.sort_unstable_by(f64::total_cmp);
+    let (decided, points) = (thresholds.len(), cells.len());
+    // Failing points among the decided ones that make the failure consistent.
+    let is_enough = |failed: usize| wilson(failed, decided, confidence).0 > threshold;
+    let Some(needed) = (1..=decided).find(|&failed| is_enough(failed)) else {
+        return f64::INFINITY;
+    };
+    // Another sample has as many failing points with probability POWER if a point fails with some
+    // probability, which the share of these points tells to within its own interval.
+    let suffices = |failing: usize| {
+        let share = wilson(failing, points, POWER).0;
+        let Ok(binomial) = Binomial::new(share, points as u64) else { return false };
+        binomial.sf(needed as u64 - 1) >= POWER
+    };
+    match (needed..=decided).find(|&failing| suffices(failing)) {
+        Some(failing) => thresholds[failing - 1],
+        None => f64::INFINITY,
     }
 }
 

@@ -21,6 +21,21 @@ impl Default for Criteria {
     }
 }
 
+impl Criteria {
+    /// The relative error from which on a gradient surely fails against this estimate; infinite where
+    /// the estimate decides nothing.
+    pub fn threshold(&self, estimate: &Estimate) -> f64 {
+        let size = estimate.value.abs();
+        if estimate.is_kink || !(estimate.bound <= self.decidable * size) || size == 0.0 {
+            return f64::INFINITY;
+        }
+        // |g − e| > rtol·max(|g|, |e|) + …, with g = (1 + δ)·e on the side that is the larger; the
+        // estimate itself may be off by its bound towards g.
+        let allowed = self.rtol + (self.atol + 2.0 * estimate.bound + estimate.floor) / size;
+        if self.rtol < 1.0 { allowed / (1.0 - self.rtol) } else { f64::INFINITY }
+    }
+}
+
 /// The class of a cell (point × parameter). Each has exactly one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum VerdictKind {
@@ -85,6 +100,9 @@ pub struct Cell {
     /// NaN where it is absent.
     pub gradient: f64,
     pub estimate: Option<Estimate>,
+    /// Error that the gradient may have where it is right: of a solver that is not ours. 0 for the
+    /// program's own.
+    pub allowance: f64,
     /// Why the point or a probe failed, if one did.
     pub failure: Option<Failure>,
     /// Whether it was the point itself.
@@ -105,18 +123,20 @@ pub fn judge(cell: &Cell, criteria: &Criteria) -> Verdict {
     let Some(estimate) = cell.estimate else { return failed };
     let size = gradient.abs().max(estimate.value.abs());
     let deviation = (gradient - estimate.value).abs();
-    let agrees = deviation <= criteria.rtol * size + criteria.atol + estimate.bound;
-    let is_decidable = estimate.bound <= criteria.decidable * size;
-    if agrees && is_decidable {
+    let bound = estimate.bound + cell.allowance;
+    let agrees = deviation <= criteria.rtol * size + criteria.atol + bound;
+    let is_decidable = bound <= criteria.decidable * size;
+    // Where size and bound are both 0 the parameter does nothing.
+    if agrees && is_decidable && size > bound {
         return verdict(VerdictKind::Pass);
     }
-    if size <= estimate.bound + estimate.floor {
+    if size <= bound + estimate.floor {
         return verdict(VerdictKind::Insensitive);
     }
     if estimate.is_kink {
         return verdict(VerdictKind::Kink);
     }
-    let allowed = criteria.rtol * size + criteria.atol + estimate.bound + estimate.floor;
+    let allowed = criteria.rtol * size + criteria.atol + bound + estimate.floor;
     let is_wrong = is_decidable && deviation > allowed;
     verdict(if is_wrong { VerdictKind::Fail } else { VerdictKind::Inconclusive })
 }

@@ -1,9 +1,10 @@
 //! `gradsweep check`.
 
+use super::gradient::Judged;
 use super::options::{CheckOptions, DEFAULT_CONSISTENT, SolverOptions, points_at};
 use super::output::Output;
 use super::{CliError, Manner, engines};
-use crate::check::{self, VerdictKind, own_gradient};
+use crate::check::{self, VerdictKind};
 use crate::report::{CheckTable, Style, check_table};
 use crate::sweep::Evaluator;
 use clap::Args;
@@ -49,11 +50,13 @@ pub(super) fn run(arguments: &Arguments, manner: Manner) -> Result<ExitCode, Cli
     let criteria = arguments.check.criteria()?;
     arguments.solver.start_threads()?;
     let problem = arguments.solver.load(&arguments.problem)?;
-    let plan = arguments.check.plan(&problem, eps, criteria, DEFAULT_CONSISTENT)?;
+    let mut plan = arguments.check.plan(&problem, eps, criteria, DEFAULT_CONSISTENT)?;
     let points = points_at(&problem, &arguments.at, arguments.seed)?;
+    let mut gradient = Judged::new(&arguments.check, &problem, &points, &mut plan)?;
     let probes =
         2 * plan.eps.len() * plan.parameters.len() * points.len() * problem.simulation_count();
     let engines = engines::choose(&arguments.solver, &problem, settings, probes)?;
+    gradient.prepare(&problem, settings, engines.tangents.as_ref(), &points)?;
     let evaluator = Evaluator::new(
         &problem,
         settings,
@@ -71,13 +74,13 @@ pub(super) fn run(arguments: &Arguments, manner: Manner) -> Result<ExitCode, Cli
     let style = Style { colours: manner.colours, detailed: arguments.detailed };
     let mut text = String::new();
     let mut any_failed = false;
-    let summary =
-        check::run(&evaluator, &points.theta_scaled, &plan, &own_gradient, &mut |judged,
-                                                                                 result|
-         -> Result<
-            (),
-            CliError,
-        > {
+    let summary = check::run_with_allowance(
+        &evaluator,
+        &points.theta_scaled,
+        &plan,
+        &gradient.source(),
+        &gradient.allowance(),
+        &mut |judged, result| -> Result<(), CliError> {
             let id = &points.ids[judged.point.position()];
             any_failed |= judged.cells.iter().any(|c| c.verdict.kind == VerdictKind::Fail);
             if let (Some(table), Some(path)) = (&mut csv, &arguments.out) {
@@ -92,7 +95,8 @@ pub(super) fn run(arguments: &Arguments, manner: Manner) -> Result<ExitCode, Cli
             }
             text.push('\n');
             Ok(())
-        })?;
+        },
+    )?;
     text.push_str(&format!(
         "{}; {} steps; rtol {:e} atol {:e}\n",
         engines.probes.describe(),

@@ -1,6 +1,7 @@
 //! What ends a command.
 
 use crate::engine::EngineError;
+use crate::gradient::GradientError;
 use crate::model::ModelError;
 use crate::report::ReportError;
 use crate::startpoints::StartpointError;
@@ -16,6 +17,8 @@ pub enum CliError {
     Startpoints(#[from] StartpointError),
     #[error(transparent)]
     Report(#[from] ReportError),
+    #[error(transparent)]
+    Gradient(#[from] GradientError),
     #[error(transparent)]
     Engine(#[from] EngineError),
     #[error("{message}")]

@@ -4,9 +4,11 @@ mod check;
 mod devices;
 mod engines;
 mod error;
+mod gradient;
 mod model;
 mod options;
 mod output;
+mod power;
 mod report;
 mod simulate;
 mod startpoints;
@@ -50,6 +52,7 @@ enum Command {
     Sweep(sweep::Arguments),
     Report(report::Arguments),
     Simulate(simulate::Arguments),
+    Power(power::Arguments),
     Startpoints(startpoints::Arguments),
     Devices(devices::Arguments),
 }
@@ -86,6 +89,7 @@ pub fn run() -> ExitCode {
         Command::Sweep(arguments) => sweep::run(&arguments, manner),
         Command::Report(arguments) => report::run(&arguments),
         Command::Simulate(arguments) => simulate::run(&arguments),
+        Command::Power(arguments) => power::run(&arguments),
         Command::Startpoints(arguments) => startpoints::run(&arguments),
         Command::Devices(arguments) => devices::run(&arguments),
     };

@@ -163,6 +163,16 @@ pub struct CheckOptions {
     /// Check these parameters only, separated by commas.
     #[arg(long, value_delimiter = ',', value_name = "ID,...")]
     pub parameters: Vec<String>,
+    /// The gradient to check: the program's own (forward tangents of the solver's steps), or a CSV
+    /// file with another tool's, on the parameter scale: a column `point` with the ids of --at, then
+    /// one for each parameter; or the columns point, parameter, gradient.
+    #[arg(long, default_value = "forward", value_name = "forward|FILE.csv")]
+    pub gradient: String,
+    /// Accuracy of the gradient in a file, relative to the sum of the magnitudes of the terms that a
+    /// component is the sum of; beside it stands what our own gradient changes by at tolerances a
+    /// hundred times tighter.
+    #[arg(long, default_value_t = 1e-5, value_name = "R", allow_negative_numbers = true)]
+    pub gradient_rtol: f64,
     /// Relative deviation from the estimate, beyond its bound, that a right gradient may have.
     #[arg(long, default_value_t = Criteria::default().rtol, value_name = "R", allow_negative_numbers = true)]
     pub check_rtol: f64,

@@ -1,13 +1,14 @@
 //! `gradsweep sweep`.
 
+use super::gradient::Judged;
 use super::options::{CheckOptions, DEFAULT_CONSISTENT, Draw, SolverOptions, points_at, usage};
 use super::output::{Output, result_folder};
 use super::{CliError, Manner, engines};
-use crate::check::{self, CheckPlan, own_gradient};
+use crate::check::{self, CheckPlan};
 use crate::model::OdeProblem;
 use crate::report::{
-    CheckTable, FailureTable, PointTable, RunRecord, Style, digest, parameter_table, write_eps,
-    write_parameters,
+    CheckTable, FailureTable, PointTable, RunRecord, Style, diagnosis_lines, digest,
+    parameter_table, write_eps, write_parameters,
 };
 use crate::startpoints::Points;
 use crate::sweep::Evaluator;
@@ -71,8 +72,9 @@ pub(super) fn run(arguments: &Arguments, manner: Manner) -> Result<ExitCode, Cli
     }
     arguments.solver.start_threads()?;
     let problem = arguments.solver.load(&arguments.problem)?;
-    let plan = arguments.check.plan(&problem, eps, criteria, arguments.consistent)?;
+    let mut plan = arguments.check.plan(&problem, eps, criteria, arguments.consistent)?;
     let points = draw(arguments, &problem)?;
+    let mut gradient = Judged::new(&arguments.check, &problem, &points, &mut plan)?;
     let folder =
         arguments.out.clone().unwrap_or_else(|| PathBuf::from(format!("{}-sweep", problem.name)));
     let dynamic: usize =
@@ -84,6 +86,7 @@ pub(super) fn run(arguments: &Arguments, manner: Manner) -> Result<ExitCode, Cli
     if !manner.quiet {
         eprintln!("engine: {} ({})", engines.probes.describe(), engines.reason);
     }
+    gradient.prepare(&problem, settings, engines.tangents.as_ref(), &points)?;
     let evaluator = Evaluator::new(
         &problem,
         settings,
@@ -101,13 +104,13 @@ pub(super) fn run(arguments: &Arguments, manner: Manner) -> Result<ExitCode, Cli
     let mut failures =
         FailureTable::new(create("failures.csv")?, &problem).map_err(failed("failures.csv"))?;
     let progress = progress_bar(points.len(), manner);
-    let summary =
-        check::run(&evaluator, &points.theta_scaled, &plan, &own_gradient, &mut |judged,
-                                                                                 result|
-         -> Result<
-            (),
-            CliError,
-        > {
+    let summary = check::run_with_allowance(
+        &evaluator,
+        &points.theta_scaled,
+        &plan,
+        &gradient.source(),
+        &gradient.allowance(),
+        &mut |judged, result| -> Result<(), CliError> {
             let place = judged.point.position();
             let id = &points.ids[place];
             let theta = &points.theta_scaled[place];
@@ -117,10 +120,11 @@ pub(super) fn run(arguments: &Arguments, manner: Manner) -> Result<ExitCode, Cli
             failures.add(id, result).map_err(failed("failures.csv"))?;
             progress.inc(1);
             Ok(())
-        })?;
+        },
+    )?;
     progress.finish_and_clear();
 
-    let record = record(arguments, &problem, &plan, &engines, &evaluator, &summary)?;
+    let record = record(arguments, &problem, &plan, &engines, &evaluator, &summary, &gradient)?;
     let json = serde_json::to_string_pretty(&record)
         .map_err(|e| failed("run.json")(std::io::Error::other(e)))?;
     let finish = |name: &str, out: std::io::Result<Output>| {
@@ -150,6 +154,7 @@ pub(super) fn run(arguments: &Arguments, manner: Manner) -> Result<ExitCode, Cli
         settings.atol,
         folder.display()
     ));
+    text.push_str(&diagnosis_lines(&problem, &summary));
     for note in summary.notes(&problem, settings.atol) {
         text.push_str(&format!("note: {note}\n"));
     }
@@ -191,6 +196,7 @@ fn record(
     engines: &engines::Engines,
     evaluator: &Evaluator<'_>,
     summary: &check::CheckSummary,
+    gradient: &Judged,
 ) -> Result<RunRecord, CliError> {
     let mut inputs = BTreeMap::new();
     // Names relative to the problem's folder: where that lies is nobody's business.
@@ -218,7 +224,7 @@ fn record(
         atol: arguments.solver.atol,
         max_steps: arguments.solver.max_steps,
         steps: arguments.check.steps.word(),
-        gradient: "own, forward tangents".to_owned(),
+        gradient: gradient.describe(),
         at,
         seed: arguments.seed,
         points: summary.points,

@@ -24,13 +24,25 @@ pub struct ForwardGradient<'a> {
     linear: &'a [f64],
     /// dl/dp, by estimated parameter, linear scale.
     gradient_linear: Vec<f64>,
+    /// The same of the terms' magnitudes.
+    magnitude_linear: Vec<f64>,
+}
+
+/// A gradient on the parameter scale.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Gradient {
+    pub components: Vec<f64>,
+    /// Sums of the magnitudes of the terms that each component is the sum of: what errors of the
+    /// terms are relative to, however much cancels.
+    pub magnitudes: Vec<f64>,
 }
 
 impl<'a> ForwardGradient<'a> {
     /// A gradient of zero at a point with these linear parameter values.
     pub fn new(problem: &'a OdeProblem, objective: &'a Objective<'a>, linear: &'a [f64]) -> Self {
-        let gradient_linear = vec![0.0; problem.parameters.len()];
-        Self { problem, objective, linear, gradient_linear }
+        let zeros = vec![0.0; problem.parameters.len()];
+        let (gradient_linear, magnitude_linear) = (zeros.clone(), zeros);
+        Self { problem, objective, linear, gradient_linear, magnitude_linear }
     }
 
     /// Adds the rows of one simulation. `slots` are those of each period, `states(output)` the
@@ -45,7 +57,12 @@ impl<'a> ForwardGradient<'a> {
         let table = &self.problem.simulations[simulation.position()];
         let n = self.problem.state_ids.len();
         let slot_count = self.problem.simulation_slot_count;
-        let mut by_slot = vec![vec![0.0; slot_count]; table.periods.len()];
+        // Sums of terms and of their magnitudes, `[period][slot]`.
+        let mut by_slot = vec![vec![[0.0_f64; 2]; slot_count]; table.periods.len()];
+        let add = |sums: &mut [f64; 2], term: f64| {
+            sums[0] += term;
+            sums[1] += term.abs();
+        };
         for (o, observable) in self.problem.observables.iter().enumerate() {
             let index = ObservableIdx::from_position(o);
             let items: Vec<Item<'_>> = table
@@ -60,7 +77,8 @@ impl<'a> ForwardGradient<'a> {
                 })
                 .collect();
             let variables = self.objective.variables(index);
-            let by_parameter = &mut self.gradient_linear;
+            let (by_parameter, magnitudes) =
+                (&mut self.gradient_linear, &mut self.magnitude_linear);
             self.objective.predict_with_derivatives(index, &items, |i, prediction, dy, dsigma| {
                 let row = &self.problem.rows[items[i].row.position()];
                 let by_slot = &mut by_slot[row.period.position()];
@@ -76,18 +94,19 @@ impl<'a> ForwardGradient<'a> {
                             for block in tangents {
                                 let values = (block.values)(row.output);
                                 for (d, slot) in block.directions.iter().enumerate() {
-                                    by_slot[slot.position()] +=
-                                        weight * values[n * (1 + d) + s.position()];
+                                    let tangent = values[n * (1 + d) + s.position()];
+                                    add(&mut by_slot[slot.position()], weight * tangent);
                                 }
                             }
                         }
                         Input::Slot(s) if s.position() < by_slot.len() => {
-                            by_slot[s.position()] += weight;
+                            add(&mut by_slot[s.position()], weight);
                         }
                         Input::Slot(s) => {
                             let value = row.placeholders.iter().find(|(slot, _)| *slot == s);
                             if let Some((_, SlotValue::Estimated(p))) = value {
                                 by_parameter[p.position()] += weight;
+                                magnitudes[p.position()] += weight.abs();
                             }
                         }
                         _ => {}
@@ -96,14 +115,18 @@ impl<'a> ForwardGradient<'a> {
             });
         }
         for (period, by_slot) in table.periods.iter().zip(&by_slot) {
-            for (value, derivative) in period.slot_values.iter().zip(by_slot) {
+            for (value, [derivative, magnitude]) in period.slot_values.iter().zip(by_slot) {
                 match *value {
                     SlotValue::Number(_) => {}
-                    SlotValue::Estimated(p) => self.gradient_linear[p.position()] += derivative,
+                    SlotValue::Estimated(p) => {
+                        self.gradient_linear[p.position()] += derivative;
+                        self.magnitude_linear[p.position()] += magnitude;
+                    }
                     SlotValue::Formula(formula) => {
                         let of = self.problem.formulas.derivatives(formula, self.linear);
                         for (p, slope) in of {
                             self.gradient_linear[p.position()] += product(*derivative, slope);
+                            self.magnitude_linear[p.position()] += product(*magnitude, slope.abs());
                         }
                     }
                 }
@@ -112,14 +135,20 @@ impl<'a> ForwardGradient<'a> {
     }
 
     /// The gradient on the parameter scale.
-    pub fn finish(self) -> Vec<f64> {
-        self.problem
-            .parameters
-            .iter()
-            .zip(self.linear)
-            .zip(self.gradient_linear)
-            .map(|((parameter, &p), derivative)| derivative * parameter.scale.derivative(p))
-            .collect()
+    pub fn finish(self) -> Gradient {
+        let scaled = |linear: Vec<f64>| {
+            let factors = self.problem.parameters.iter().zip(self.linear);
+            linear
+                .iter()
+                .zip(factors)
+                .map(|(d, (parameter, &p))| d * parameter.scale.derivative(p))
+                .collect()
+        };
+        let magnitudes: Vec<f64> = scaled(self.magnitude_linear);
+        Gradient {
+            components: scaled(self.gradient_linear),
+            magnitudes: magnitudes.into_iter().map(f64::abs).collect(),
+        }
     }
 }
 

@@ -1,5 +1,7 @@
 //! Gradients of the objective on the parameter scale.
 
+mod file;
 mod forward;
 
-pub use forward::{ForwardGradient, TangentBlock};
+pub use file::{FileGradients, GradientError, read_gradients};
+pub use forward::{ForwardGradient, Gradient, TangentBlock};

@@ -195,20 +195,23 @@ pub fn write_parameters<W: Write>(
         "error_median",
         "error_q90",
         "error_max",
+        "detectable_error",
         "best_eps",
         "consistent_failure",
+        "diagnosis",
     ]);
     writer.write_record(&header)?;
-    for statistics in &summary.parameters {
+    for (statistics, diagnosis) in summary.parameters.iter().zip(&summary.diagnoses) {
         let id = &problem.parameters[statistics.parameter.position()].id;
         let mut record = vec![id.clone(), summary.points.to_string()];
         record.extend(statistics.counts.iter().map(usize::to_string));
         let (low, high) = statistics.failure_interval;
         let [median, q90, max] = statistics.error_quantiles;
-        let values =
-            [statistics.failure_rate, low, high, median, q90, max, statistics.best_eps].map(number);
+        let values = [statistics.failure_rate, low, high, median, q90, max].map(number);
         record.extend(values);
+        record.extend([statistics.detectable_error, statistics.best_eps].map(number));
         record.push(if statistics.is_consistent_failure { "yes" } else { "no" }.to_owned());
+        record.push(diagnosis.as_ref().map(ToString::to_string).unwrap_or_default());
         writer.write_record(&record)?;
     }
     into_inner(writer)

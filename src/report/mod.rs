@@ -10,4 +10,4 @@ pub use csv_tables::{CheckTable, FailureTable, PointTable, write_eps, write_para
 pub use html::{ReportError, sweep_page};
 pub use record::{RunRecord, digest};
 pub use simulations::{write_simulation_table, write_time_course};
-pub use terminal::{Style, check_table, parameter_table};
+pub use terminal::{Style, check_table, diagnosis_lines, parameter_table, power_table};

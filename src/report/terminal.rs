@@ -1,6 +1,7 @@
 //! Tables for people.
 
 use crate::check::{CheckRow, CheckSummary, JudgedPoint, VerdictKind};
+use crate::index::ParameterIdx;
 use crate::model::OdeProblem;
 use comfy_table::{Cell, CellAlignment, Color, Table, presets};
 
@@ -97,6 +98,37 @@ pub fn parameter_table(problem: &OdeProblem, summary: &CheckSummary, style: Styl
         table.add_row(cells);
     }
     finish(table, style)
+}
+
+/// How small an error of each parameter's gradient a sweep would find.
+pub fn power_table(problem: &OdeProblem, summary: &CheckSummary) -> String {
+    let mut table = new_table(&["parameter", "detectable relative error"]);
+    for statistics in &summary.parameters {
+        let id = &problem.parameters[statistics.parameter.position()].id;
+        let detectable = match statistics.detectable_error {
+            e if e.is_finite() => short(e),
+            _ => "none: too few points decide".to_owned(),
+        };
+        table.add_row([Cell::new(id), Cell::new(detectable).set_alignment(CellAlignment::Right)]);
+    }
+    finish(table, Style { colours: false, detailed: false })
+}
+
+/// What is likely wrong, a line for each parameter that fails consistently, and which of them may
+/// have one cause.
+pub fn diagnosis_lines(problem: &OdeProblem, summary: &CheckSummary) -> String {
+    let id = |p: ParameterIdx| problem.parameters[p.position()].id.as_str();
+    let mut text = String::new();
+    for (statistics, diagnosis) in summary.parameters.iter().zip(&summary.diagnoses) {
+        if let Some(diagnosis) = diagnosis {
+            text.push_str(&format!("{}: {diagnosis}\n", id(statistics.parameter)));
+        }
+    }
+    for group in &summary.common_causes {
+        let ids: Vec<&str> = group.iter().map(|p| id(*p)).collect();
+        text.push_str(&format!("{} fail at the same points: one cause\n", ids.join(", ")));
+    }
+    text
 }
 
 fn verdict_cell(kind: VerdictKind, style: Style) -> Cell {

@@ -11,11 +11,13 @@ mod integrate;
 mod lanes;
 mod locate;
 mod outputs;
+mod result;
 mod score;
 mod steady;
+mod tangents;
 mod traveller;
 mod walk;
 
 pub use evaluator::{EvaluatedChunk, Evaluator, Refine, Settings, StepMode, no_refinement};
 pub use lanes::{InitialTangents, LanePreparation};
-pub use score::{Failure, PointResult, ProbePair};
+pub use result::{Failure, PointResult, ProbePair};

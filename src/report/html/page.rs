@@ -17,6 +17,8 @@ const MOST_ROWS: usize = 200;
 const MOST_VEES: usize = 24;
 /// The heading names the worst so many.
 const MOST_NAMED: usize = 12;
+/// Longer cells of the table, in bytes, are given room.
+const LONG: usize = 40;
 /// Digits of numbers in the table; all of them are in its tooltips.
 const DIGITS: usize = 4;
 
@@ -25,13 +27,10 @@ pub(super) fn page(sweep: &Sweep) -> Result<String, ReportError> {
     let run = &sweep.run;
     let worst = &sweep.parameters[..sweep.parameters.len().min(MOST_ROWS)];
     let vees: Vec<&Parameter> = sweep.parameters.iter().take(MOST_VEES).collect();
-    let failing: Vec<Value> = sweep
-        .parameters
-        .iter()
-        .filter(|p| p.is_consistent)
-        .take(MOST_NAMED)
-        .map(|p| context! { id => p.id.clone(), diagnosis => p.diagnosis.clone() })
-        .collect();
+    let named = || sweep.parameters.iter().filter(|p| p.is_consistent).take(MOST_NAMED);
+    let value = |p: &Parameter| context! { id => &p.id, diagnosis => &p.diagnosis };
+    let failing: Vec<Value> = named().map(value).collect();
+    let diagnosed: Vec<Value> = named().filter(|p| !p.diagnosis.is_empty()).map(value).collect();
     let consistent = sweep.parameters.iter().filter(|p| p.is_consistent).count();
     let settings: Vec<Value> = run
         .settings
@@ -51,6 +50,7 @@ pub(super) fn page(sweep: &Sweep) -> Result<String, ReportError> {
         steps => run.text("steps")?,
         seed => run.number("seed")?,
         failing => failing,
+        diagnosed => diagnosed,
         unnamed => consistent.saturating_sub(MOST_NAMED),
         all_parameters => sweep.parameters.len(),
         rows => worst.len(),
@@ -117,7 +117,7 @@ fn table(sweep: &Sweep) -> Vec<Value> {
         // What is whole stays so: counts are not rounded.
         let is_whole = text.bytes().all(|b| b.is_ascii_digit());
         let shown = if is_whole { text.clone() } else { shown };
-        context! { text => text, shown => shown, is_number => value.is_some() }
+        context! { text => text, shown => shown, is_number => value.is_some(), is_long => text.len() > LONG }
     };
     let row = |row: &Vec<String>| Value::from(row.iter().map(cell).collect::<Vec<_>>());
     sweep.cells.iter().map(row).collect()

@@ -1,0 +1,140 @@
+//! Which gradient is judged: the program's own, or one from a file.
+
+use super::CliError;
+use super::options::{CheckOptions, usage};
+use crate::check::{AllowanceSource, CheckPlan, GradientSource, own_gradient};
+use crate::engine::Engine;
+use crate::gradient::read_gradients;
+use crate::index::PointIdx;
+use crate::model::OdeProblem;
+use crate::report::digest;
+use crate::startpoints::Points;
+use crate::sweep::{Evaluator, PointResult, Settings, no_refinement};
+use std::path::{Path, PathBuf};
+
+/// Word for the program's own gradient.
+pub const FORWARD: &str = "forward";
+/// Factor on both tolerances of the run that tells our own discretisation error.
+const TIGHTER: f64 = 0.01;
+
+/// The gradient to judge.
+pub enum Judged {
+    Own,
+    File(Foreign),
+}
+
+/// A gradient from a file.
+pub struct Foreign {
+    path: PathBuf,
+    sha256: String,
+    /// Accuracy claimed for it, relative to the magnitudes of the terms of each component.
+    rtol: f64,
+    /// `[point][parameter]`.
+    values: Vec<Vec<f64>>,
+    /// Our own gradients at tighter tolerances; empty where a point failed.
+    tight: Vec<Vec<f64>>,
+}
+
+impl Judged {
+    /// Reads the file, if one is named, and restricts the plan to its parameters.
+    pub fn new(
+        options: &CheckOptions,
+        problem: &OdeProblem,
+        points: &Points,
+        plan: &mut CheckPlan,
+    ) -> Result<Self, CliError> {
+        if options.gradient == FORWARD {
+            return Ok(Self::Own);
+        }
+        if !(options.gradient_rtol.is_finite() && options.gradient_rtol >= 0.0) {
+            let found = options.gradient_rtol;
+            return Err(usage(format!(
+                "--gradient-rtol {found}: zero or a positive number is expected"
+            )));
+        }
+        let path = Path::new(&options.gradient);
+        let read = read_gradients(path, &problem.parameters, points)?;
+        if options.parameters.is_empty() {
+            plan.parameters.clone_from(&read.parameters);
+        } else if let Some(absent) = plan.parameters.iter().find(|p| !read.parameters.contains(p)) {
+            return Err(usage(format!(
+                "--parameters: {} has no gradient of {:?}",
+                path.display(),
+                problem.parameters[absent.position()].id
+            )));
+        }
+        Ok(Self::File(Foreign {
+            path: path.to_owned(),
+            sha256: digest(path).map_err(CliError::output(path))?,
+            rtol: options.gradient_rtol,
+            values: read.values,
+            tight: Vec::new(),
+        }))
+    }
+
+    /// Integrates the points at tighter tolerances, where that is needed.
+    pub fn prepare(
+        &mut self,
+        problem: &OdeProblem,
+        settings: Settings,
+        engine: &dyn Engine,
+        points: &Points,
+    ) -> Result<(), CliError> {
+        let Self::File(foreign) = self else { return Ok(()) };
+        let settings = Settings {
+            rtol: TIGHTER * settings.rtol,
+            atol: TIGHTER * settings.atol,
+            max_steps: settings.max_steps.saturating_mul(4),
+            ..settings
+        };
+        let evaluator = Evaluator::new(problem, settings, engine, Some(engine))?;
+        for chunk in points.theta_scaled.chunks(evaluator.points_per_chunk(&[], 0)) {
+            let evaluated = evaluator.evaluate(chunk, &[], &[], &no_refinement)?;
+            foreign
+                .tight
+                .extend(evaluated.points.into_iter().map(|r| r.gradient.unwrap_or_default()));
+        }
+        Ok(())
+    }
+
+    /// What is judged at a point.
+    pub fn source(&self) -> Box<GradientSource<'_>> {
+        match self {
+            Self::Own => Box::new(own_gradient),
+            Self::File(foreign) => Box::new(|point: PointIdx, _: &[f64], _: Option<&[f64]>| {
+                Some(foreign.values[point.position()].clone())
+            }),
+        }
+    }
+
+    /// The errors that it may have where it is right: twice what our own gradient changes by at
+    /// tighter tolerances, and what is claimed for the file.
+    pub fn allowance(&self) -> Box<AllowanceSource<'_>> {
+        match self {
+            Self::Own => Box::new(|_, _| None),
+            Self::File(foreign) => Box::new(|point: PointIdx, result: &PointResult| {
+                let own = result.gradient.as_ref()?;
+                let magnitudes = result.gradient_magnitudes.as_ref()?;
+                let tight = &foreign.tight[point.position()];
+                let of = |j: usize| {
+                    let ours = tight.get(j).map_or(0.0, |tight| 2.0 * (own[j] - tight).abs());
+                    ours + foreign.rtol * magnitudes[j]
+                };
+                Some((0..own.len()).map(of).collect())
+            }),
+        }
+    }
+
+    /// What it is, for reports.
+    pub fn describe(&self) -> String {
+        match self {
+            Self::Own => "own, forward tangents".to_owned(),
+            Self::File(foreign) => format!(
+                "{} (SHA-256 {}), accurate to {:e} of the terms' magnitudes",
+                foreign.path.file_name().unwrap_or_default().to_string_lossy(),
+                foreign.sha256,
+                foreign.rtol
+            ),
+        }
+    }
+}
