@@ -520,7 +520,8 @@ fn sweep_writes_all_reports() {
         .map(|e| e.unwrap().file_name().into_string().unwrap())
         .collect();
     files.sort_unstable();
-    let expected = "best.csv checks.csv eps.csv failures.csv parameters.csv points.csv run.json";
+    let expected =
+        "best.csv checks.csv eps.csv failures.csv parameters.csv points.csv report.html run.json";
     assert_eq!(files.join(" "), expected);
 
     let (header, checks) = csv_of(&bench.read("reports/checks.csv"));
@@ -928,13 +929,13 @@ fn the_same_bytes_whatever_the_threads() {
     };
     assert!(folder("two") == folder("two_again"), "a repeated run gives the same files");
     let (one, two) = (folder("one"), folder("two"));
-    assert_eq!(one.len(), 7);
+    assert_eq!(one.len(), 8);
     for (name, bytes) in &one {
-        if name != "run.json" {
+        if name != "run.json" && name != "report.html" {
             assert!(*bytes == two[name], "{name} depends on the number of threads");
         }
     }
-    // The record names the engine, and with it the number of threads; nothing else may differ.
+    // The record and the page name the engine, and with it the number of threads; nothing else may differ.
     let record = |files: &BTreeMap<String, Vec<u8>>| -> Value {
         let mut json: Value = serde_json::from_slice(&files["run.json"]).unwrap();
         let fields = json.as_object_mut().unwrap();
@@ -982,6 +983,7 @@ fn a_reader_that_goes_away_is_no_failure() {
         "startpoints p --points 3",
         "startpoints p --points 20000",
         "sweep p --engine cpu --points 2 --out s --overwrite",
+        "report s --out -",
         "devices",
         "--help",
     ] {
@@ -1060,6 +1062,7 @@ fn help_names_the_options_and_gives_examples() {
         ("power", format!("{solver} --points --seed --eps --parameters --steps --consistent")),
         ("tolerances", format!("{solver} --points --seed --tolerances --eps --accuracy --out")),
         ("startpoints", "--points --seed --out --verbose --quiet".to_owned()),
+        ("report", "--out --verbose --quiet".to_owned()),
         ("devices", "--verbose --quiet".to_owned()),
     ] {
         let help = well(&folder, &format!("{command} --help")).out;
@@ -1070,7 +1073,9 @@ fn help_names_the_options_and_gives_examples() {
         assert!(help.contains(&format!("gradsweep {command}")), "{command}\n{help}");
     }
     let help = well(&folder, "--help").out;
-    for command in ["check", "sweep", "simulate", "power", "tolerances", "startpoints", "devices"] {
+    for command in
+        ["check", "sweep", "simulate", "power", "tolerances", "startpoints", "report", "devices"]
+    {
         assert!(help.contains(&format!("\n  {command} ")), "{help}");
     }
     assert!(help.contains("Exit status") && help.contains("Examples:"), "{help}");

@@ -3,6 +3,7 @@
 use crate::engine::EngineError;
 use crate::gradient::GradientError;
 use crate::model::ModelError;
+use crate::report::ReportError;
 use crate::startpoints::StartpointError;
 use std::io;
 use std::path::PathBuf;
@@ -14,6 +15,8 @@ pub enum CliError {
     Model(#[from] ModelError),
     #[error(transparent)]
     Startpoints(#[from] StartpointError),
+    #[error(transparent)]
+    Report(#[from] ReportError),
     #[error(transparent)]
     Gradient(#[from] GradientError),
     #[error(transparent)]

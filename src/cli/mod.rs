@@ -9,6 +9,7 @@ mod model;
 mod options;
 mod output;
 mod power;
+mod report;
 mod simulate;
 mod startpoints;
 mod sweep;
@@ -33,7 +34,8 @@ use tracing::level_filters::LevelFilter;
     gradsweep sweep data/stat5                   1,000 random points, reports in stat5-sweep/\n  \
     gradsweep check data/stat5 --at nominal      the table at one point, best of five eps\n  \
     gradsweep check data/stat5 --at random:3 --eps 1e-5 --detailed\n  \
-    gradsweep simulate data/stat5 --out -        simulation table, likelihood, chi2")]
+    gradsweep simulate data/stat5 --out -        simulation table, likelihood, chi2\n  \
+    gradsweep report stat5-sweep                 the page of a sweep again, from its files")]
 struct Cli {
     /// More messages on stderr; twice for more.
     #[arg(short, long, action = ArgAction::Count, global = true)]
@@ -49,6 +51,7 @@ struct Cli {
 enum Command {
     Check(check::Arguments),
     Sweep(sweep::Arguments),
+    Report(report::Arguments),
     Simulate(simulate::Arguments),
     Power(power::Arguments),
     Startpoints(startpoints::Arguments),
@@ -86,6 +89,7 @@ pub fn run() -> ExitCode {
     let outcome = match cli.command {
         Command::Check(arguments) => check::run(&arguments, manner),
         Command::Sweep(arguments) => sweep::run(&arguments, manner),
+        Command::Report(arguments) => report::run(&arguments),
         Command::Simulate(arguments) => simulate::run(&arguments),
         Command::Power(arguments) => power::run(&arguments),
         Command::Tolerances(arguments) => tolerances::run(&arguments, manner),

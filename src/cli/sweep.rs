@@ -22,7 +22,8 @@ use std::process::ExitCode;
 /// Check the gradient at many random points and report, for each parameter, whether it fails
 /// consistently.
 ///
-/// Writes run.json, points.csv, checks.csv, best.csv, parameters.csv, eps.csv and failures.csv.
+/// Writes run.json, points.csv, checks.csv, best.csv, parameters.csv, eps.csv, failures.csv
+/// and a page with plots, report.html.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  \
     gradsweep sweep data/stat5                               1,000 points, reports in stat5-sweep/\n  \
@@ -139,6 +140,7 @@ pub(super) fn run(arguments: &Arguments, manner: Manner) -> Result<ExitCode, Cli
     let mut run_json = create("run.json")?;
     writeln!(run_json, "{json}").map_err(failed("run.json"))?;
     run_json.finish().map_err(failed("run.json"))?;
+    super::report::write(&folder, &folder.join("report.html"))?;
 
     let style = Style { colours: manner.colours, detailed: false };
     let mut text = parameter_table(&problem, &summary, style);

@@ -1,6 +1,7 @@
 //! Writing results: CSV tables, terminal tables, the run's record.
 
 mod csv_tables;
+mod html;
 mod record;
 mod simulations;
 mod terminal;
@@ -8,6 +9,7 @@ mod terminal;
 pub use csv_tables::{
     CheckTable, FailureTable, PointTable, write_eps, write_parameters, write_tolerances,
 };
+pub use html::{ReportError, sweep_page};
 pub use record::{RunRecord, digest};
 pub use simulations::{write_simulation_table, write_time_course};
 pub use terminal::{

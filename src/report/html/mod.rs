@@ -1,0 +1,32 @@
+//! A sweep's folder as one page: self-contained HTML with plots in SVG.
+//!
+//! The page is made from the folder's files alone, so that it can be made again later. Ids and
+//! names come from files that are not trusted; they reach the page through [`text::escape`] or the
+//! template's own escaping only.
+
+mod bars;
+mod error;
+mod fit;
+mod folder;
+mod heat;
+mod page;
+mod run;
+mod scale;
+mod scatter;
+mod svg;
+mod table;
+mod text;
+mod vees;
+
+pub use error::ReportError;
+
+use std::path::Path;
+
+/// The page of a folder that `gradsweep sweep` wrote; it is read anew, and the same files
+/// give the same bytes. What is held in memory grows with the parameters, not with the points.
+///
+/// # Errors
+/// Where a file is missing or malformed: its name, line and column.
+pub fn sweep_page(folder: &Path) -> Result<String, ReportError> {
+    page::page(&folder::Sweep::read(folder)?)
+}
