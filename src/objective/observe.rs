@@ -66,19 +66,10 @@ impl<'p> Objective<'p> {
     /// through slots and placeholders.
     pub fn dependence(&self, parameter: ParameterIdx, row: RowIdx) -> Dependence {
         let row = &self.problem.rows[row.position()];
-        let simulation = &self.problem.simulations[row.simulation.position()];
         let moves_states = self.problem.is_dynamic(parameter, row.simulation);
-        let slot_values = &simulation.periods[row.period.position()].slot_values;
         let is_moved = |input: &Input| match input {
             Input::State(_) => moves_states,
-            Input::Slot(s) => match slot_values.get(s.position()) {
-                Some(value) => self.problem.depends_on(*value, parameter),
-                None => {
-                    let moved = SlotValue::Estimated(parameter);
-                    row.placeholders.iter().any(|(slot, value)| slot == s && *value == moved)
-                }
-            },
-            _ => false,
+            other => self.is_moved_slot(row, other, parameter),
         };
         let [in_y, in_sigma] = &self.observables[row.observable.position()].reads;
         Dependence { y: in_y.iter().any(is_moved), sigma: in_sigma.iter().any(is_moved) }
@@ -87,19 +78,21 @@ impl<'p> Objective<'p> {
     /// Whether moving the parameter can change the row's prediction without changing a state.
     pub fn is_direct(&self, parameter: ParameterIdx, row: RowIdx) -> bool {
         let row = &self.problem.rows[row.position()];
+        let mut reads = self.observables[row.observable.position()].reads.iter().flatten();
+        reads.any(|input| self.is_moved_slot(row, input, parameter))
+    }
+
+    /// Whether an input is a slot or a placeholder of the row that the parameter sets.
+    fn is_moved_slot(&self, row: &Row, input: &Input, parameter: ParameterIdx) -> bool {
+        let Input::Slot(s) = input else { return false };
         let periods = &self.problem.simulations[row.simulation.position()].periods;
-        let slot_values = &periods[row.period.position()].slot_values;
-        let is_moved = |input: &Input| match input {
-            Input::Slot(s) => match slot_values.get(s.position()) {
-                Some(value) => self.problem.depends_on(*value, parameter),
-                None => {
-                    let moved = SlotValue::Estimated(parameter);
-                    row.placeholders.iter().any(|(slot, value)| slot == s && *value == moved)
-                }
-            },
-            _ => false,
-        };
-        self.observables[row.observable.position()].reads.iter().flatten().any(is_moved)
+        match periods[row.period.position()].slot_values.get(s.position()) {
+            Some(value) => self.problem.depends_on(*value, parameter),
+            None => {
+                let moved = SlotValue::Estimated(parameter);
+                row.placeholders.iter().any(|(slot, value)| slot == s && *value == moved)
+            }
+        }
     }
 
     /// Predictions of rows that all belong to one observable, in order.
