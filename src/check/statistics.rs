@@ -17,7 +17,7 @@ pub struct ParameterStatistics {
     /// Quantiles 0.5, 0.9 and 1 of |gradient − estimate|/|estimate|, over decidable points.
     pub error_quantiles: [f64; 3],
     /// The smallest relative error of the gradient that as many random points would call a
-    /// consistent failure with a probability of [`POWER`]; infinite if none would.
+    /// consistent failure with a probability of 99.9 %; infinite if none would.
     pub detectable_error: f64,
     /// The eps of the grid whose plain central difference is closest to the estimate, by median.
     pub best_eps: f64,
