@@ -23,8 +23,6 @@ pub struct ToleranceStudy {
     pub tolerances: Vec<(f64, f64)>,
     pub eps: Vec<f64>,
     pub max_steps: u32,
-    /// Error of the gradient that is wanted at nine of ten points.
-    pub accuracy: f64,
 }
 
 /// What a pair of tolerances does.

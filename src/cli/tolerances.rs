@@ -89,12 +89,7 @@ pub(super) fn run(arguments: &Arguments, manner: Manner) -> Result<ExitCode, Cli
     let probes =
         2 * arguments.eps.len() * problem.parameters.len() * points.len() * tolerances.len();
     let engines = engines::choose(&arguments.solver, &problem, settings, probes)?;
-    let study = ToleranceStudy {
-        tolerances,
-        eps: arguments.eps.clone(),
-        max_steps,
-        accuracy: arguments.accuracy,
-    };
+    let study = ToleranceStudy { tolerances, eps: arguments.eps.clone(), max_steps };
     let bar = match manner.quiet {
         true => ProgressBar::hidden(),
         false => ProgressBar::new(1 + study.tolerances.len() as u64),
@@ -108,13 +103,16 @@ pub(super) fn run(arguments: &Arguments, manner: Manner) -> Result<ExitCode, Cli
         &mut || bar.inc(1),
     )?;
     bar.finish_and_clear();
-    let recommended = match loosest(&rows, study.accuracy) {
+    let recommended = match loosest(&rows, arguments.accuracy) {
         Some(row) => format!(
             "the loosest with a gradient accurate to {:e} at nine of ten points: rtol {:e}, atol {:e}",
-            study.accuracy, row.rtol, row.atol
+            arguments.accuracy, row.rtol, row.atol
         ),
         None => {
-            format!("none gives a gradient accurate to {:e} at nine of ten points", study.accuracy)
+            format!(
+                "none gives a gradient accurate to {:e} at nine of ten points",
+                arguments.accuracy
+            )
         }
     };
     let text = format!(
