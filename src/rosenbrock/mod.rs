@@ -1,9 +1,11 @@
 //! One step of a Rosenbrock method as a program, generated from the model's equations.
 
 mod lu;
+mod moieties;
 pub mod rodas5p;
 
 pub use lu::SparseLu;
+pub use moieties::{Moiety, moieties};
 
 use crate::graph::{Binary, Graph, Input, NodeId, Substitution, Ternary, Unary, differentiate};
 use crate::index::{DirectionIdx, SlotIdx, StateIdx, SwitchIdx};
@@ -218,7 +220,8 @@ fn rodas5p_step(graph: &mut Graph, derivatives: &[NodeId]) -> StepRoots {
         matrix.push(entries);
         scaled_time_derivatives.push(time_derivative);
     }
-    let lu = SparseLu::new(graph, &matrix);
+    let moieties = moieties(graph, derivatives);
+    let lu = SparseLu::new(graph, &matrix, &moieties, diagonal, &states);
 
     let mut stages: Vec<Vec<NodeId>> = Vec::with_capacity(STAGES);
     let mut argument = states.clone();
@@ -264,8 +267,38 @@ fn rodas5p_step(graph: &mut Graph, derivatives: &[NodeId]) -> StepRoots {
         stages.push(lu.solve(graph, &right));
     }
     let errors = stages.pop().expect("the method has stages");
-    let new_states = argument.iter().zip(&errors).map(|(&x, &k)| graph.add(x, k)).collect();
+    let mut new_states: Vec<NodeId> =
+        argument.iter().zip(&errors).map(|(&x, &k)| graph.add(x, k)).collect();
+    for moiety in &moieties {
+        conserve(graph, moiety, &states, &mut new_states);
+    }
     StepRoots { new_states, errors }
+}
+
+/// Gives back what rounding added to a moiety in a step: Σ cᵢ·(x'ᵢ − xᵢ), which is 0, is taken off its
+/// members in proportion to |xᵢ|, so that none loses relative accuracy.
+///
+/// All else that rounding does is forgotten as fast as the ODE forgets; along a moiety it would add
+/// up over all steps, and with the same sign at neighbouring θ.
+fn conserve(graph: &mut Graph, moiety: &Moiety, old: &[NodeId], new: &mut [NodeId]) {
+    let zero = graph.constant(0.0);
+    let (mut gain, mut total) = (zero, zero);
+    for &(member, weight) in &moiety.members {
+        let (x, x_new) = (old[member.position()], new[member.position()]);
+        let (change, magnitude) = (graph.sub(x_new, x), graph.unary(Unary::Abs, x));
+        let weight = graph.constant(weight);
+        gain = graph.ternary(Ternary::MulAdd, weight, change, gain);
+        total = graph.ternary(Ternary::MulAdd, weight, magnitude, total);
+    }
+    // Where all members are 0 there is nothing to share the gain.
+    let is_empty = graph.binary(Binary::Eq, total, zero);
+    let share = graph.div(gain, total);
+    let share = graph.ternary(Ternary::Select, is_empty, zero, share);
+    for &(member, _) in &moiety.members {
+        let i = member.position();
+        let magnitude = graph.unary(Unary::Abs, old[i]);
+        new[i] = graph.ternary(Ternary::NegMulAdd, share, magnitude, new[i]);
+    }
 }
 
 /// start + Σ weightⱼ · stageⱼ\[i\].
