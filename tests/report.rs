@@ -188,7 +188,10 @@ fn the_same_page_from_the_files_alone() {
 fn names_from_files_are_escaped() {
     let bench = Bench::new();
     let (plain, hostile) = ("k1", "<script>alert('1')</script>&amp;");
-    for file in ["parameters.csv", "eps.csv", "best.csv", "points.csv"] {
+    let sentence = "fails <script>alert('2')</script>&";
+    let association = format!("k1,value,3,4,1,0.001,1,2,{sentence}\n");
+    bench.write("s/where.csv", &(bench.read("s/where.csv") + &association));
+    for file in ["parameters.csv", "eps.csv", "where.csv", "best.csv", "points.csv"] {
         let file = format!("s/{file}");
         let text = bench.read(&file);
         let cells = |line: &str| -> String {
@@ -209,6 +212,8 @@ fn names_from_files_are_escaped() {
         assert_eq!(elements(document, "script").count(), 1);
         let heading = elements(document, "h1").next().unwrap();
         assert_eq!(text_of(heading), "Gradient check of </title><script>\u{fffd}x");
+        let located = format!("{hostile} {sentence}");
+        assert!(elements(document, "li").any(|n| text_of(n) == located), "no sentence");
         for name in ["td", "figcaption", "title"] {
             assert!(
                 elements(document, name).any(|n| text_of(n).contains(hostile)),
@@ -326,8 +331,28 @@ fn malformed_files_are_refused() {
         refused(&["s/eps.csv:4: column `eps`", "`0`", "positive"]),
     );
     bench.with(
+        "s/where.csv",
+        |text| format!("{text}nosuch,value,3,4,1,0.001,1,2,\n"),
+        refused(&["s/where.csv:2: column `parameter`", "`nosuch`", "parameters.csv"]),
+    );
+    bench.with(
+        parameters,
+        cell(1, "failed_plus", "x"),
+        refused(&["s/parameters.csv:2: column `failed_plus`", "`x`", "whole number"]),
+    );
+    bench.with(
+        parameters,
+        cell(1, "paired_a", "-1"),
+        refused(&["s/parameters.csv:2: column `paired_a`", "`-1`", "a positive number"]),
+    );
+    bench.with(
+        parameters,
+        cell(1, "plain_p", "0.5"),
+        refused(&["s/parameters.csv:2: column `plain_", "expected a "]),
+    );
+    bench.with(
         "s/best.csv",
-        |text| text.replacen(",pass\n", ",passed\n", 1),
+        |text| text.replacen(",pass,", ",passed,", 1),
         refused(&["s/best.csv:", "column `verdict`", "`passed`", "a verdict"]),
     );
     bench.with(

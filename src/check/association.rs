@@ -141,7 +141,10 @@ pub fn associations(
         association.p_holm = p;
     }
     let strength = |a: &Association| (a.auc - 0.5).abs();
-    let clear = found.iter_mut().filter(|(a, _)| a.p_holm < CLEAR && strength(a) > STRONG);
+    // A value of 0 on a logarithmic scale is -inf there: no limit can be named.
+    let has_limits = |a: &Association| a.range.0.is_finite() && a.range.1.is_finite();
+    let is_clear = |a: &Association| a.p_holm < CLEAR && strength(a) > STRONG && has_limits(a);
+    let clear = found.iter_mut().filter(|(a, _)| is_clear(a));
     // The first of equals.
     let strongest = clear.reduce(|a, b| if strength(&b.0) > strength(&a.0) { b } else { a });
     if let Some((association, samples)) = strongest {

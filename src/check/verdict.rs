@@ -51,7 +51,7 @@ pub enum VerdictKind {
     Insensitive,
     /// The gradient is NaN, infinite or absent.
     GradientMissing,
-    /// The simulation failed at the point, or at all its probes.
+    /// The simulation failed at the point, or at so many of its probes that there is no estimate.
     Failed,
 }
 
