@@ -105,7 +105,7 @@ pub fn wilson(successes: usize, trials: usize, confidence: f64) -> (f64, f64) {
     (low, high)
 }
 
-/// Statistics of one parameter from its cells, as if it were the only one: [`adjust`] knows them all.
+/// Statistics of one parameter from its cells, as if it were the only one.
 pub fn parameter_statistics(
     parameter: ParameterIdx,
     cells: &[CellSummary],
