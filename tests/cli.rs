@@ -1059,6 +1059,36 @@ fn a_side_without_values() {
     assert_eq!(count(&bench, "failed_both"), 1.0);
 }
 
+/// The recommended eps is where a·eps^p + s/eps is smallest, and the model is near the medians.
+fn check_error_models(parameters: &str, eps: &str) {
+    let (_, rows) = csv_of(eps);
+    let mut models = 0;
+    for record in csv_of(parameters).1 {
+        for differences in ["plain", "paired"] {
+            let [a, p, s, best] = ["a", "p", "s", "recommended_eps"]
+                .map(|name| number(&record, &format!("{differences}_{name}")));
+            if a.is_nan() {
+                assert!(p.is_nan() && s.is_nan() && best.is_nan(), "{record:?}");
+                continue;
+            }
+            models += 1;
+            assert!(p == 1.0 || p == 2.0);
+            let error = |eps: f64| a * eps.powf(p) + s / eps;
+            assert!(error(best) < error(1.01 * best) && error(best) < error(0.99 * best));
+            let own: Vec<_> =
+                rows.iter().filter(|r| r["parameter"] == record["parameter"]).collect();
+            let deviation = |row: &&BTreeMap<String, String>| {
+                let median = number(row, &format!("{differences}_error_median"));
+                (error(number(row, "eps")) / median).log10().abs()
+            };
+            // Half of the five steps fit to half a decade: worse fits are not given.
+            let near = own.iter().filter(|r| deviation(r) < 0.5).count();
+            assert!(near >= 3, "{differences} {record:?}");
+        }
+    }
+    assert!(models >= 6, "{models}");
+}
+
 /// A defect at points with a large value is found there; the same at all points is not located.
 #[test]
 fn where_a_gradient_fails() {
@@ -1081,6 +1111,7 @@ fn where_a_gradient_fails() {
         bench.write("g.csv", &text);
         run(bench.path(), &format!("{line} --gradient g.csv"))
     };
+    check_error_models(&bench.read("s/parameters.csv"), &bench.read("s/eps.csv"));
     let ran = gradients(&|k2| k2 > 1.0);
     assert_eq!(ran.status, Some(1), "{}{}", ran.out, ran.err);
     let (_, rows) = csv_of(&bench.read("s/where.csv"));

@@ -249,6 +249,42 @@ fn diagnoses_are_shown_and_columns_may_be_added() {
 }
 
 #[test]
+fn reasons_and_fits_are_those_of_the_table() {
+    let bench = Bench::new();
+    let mut text = bench.read("s/parameters.csv");
+    let header = text.lines().next().unwrap().to_owned();
+    for (name, value) in [
+        ("inconclusive", "3"),
+        ("inconclusive_noise", "2"),
+        ("inconclusive_truncation", "1"),
+        ("failed", "4"),
+        ("failed_plus", "4"),
+        ("plain_a", "3"),
+        ("plain_p", "1"),
+        ("plain_s", "3e-8"),
+        ("paired_a", "NaN"),
+        ("paired_p", "NaN"),
+        ("paired_s", "NaN"),
+    ] {
+        let at = header.split(',').position(|n| n == name).unwrap();
+        text = with_cell(&text, 1, at, value);
+    }
+    bench.write("s/parameters.csv", &text);
+    bench.report("report s");
+    parsed(&bench.read("s/report.html"), |document| {
+        let titles: Vec<String> = elements(document, "title").map(text_of).collect();
+        for part in ["3 of ", "4 of "] {
+            assert!(titles.iter().any(|t| t.starts_with("k1: ") && t.contains(part)), "{titles:?}");
+        }
+        assert!(titles.iter().any(|t| t.ends_with("inconclusive (noise 2, truncation 1)")));
+        assert!(titles.iter().any(|t| t.ends_with("failed (plus 4)")));
+        // The minimum of 3·eps + 3e-8/eps is at eps² = 1e-8.
+        let notes: Vec<String> = elements(document, "small").map(text_of).collect();
+        assert!(notes.contains(&"best eps: 1e-4 plain (order 1)".to_owned()), "{notes:?}");
+    });
+}
+
+#[test]
 fn many_points_are_cut_and_it_is_said() {
     let bench = Bench::new();
     for file in ["s/points.csv", "s/best.csv"] {

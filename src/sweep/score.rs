@@ -499,7 +499,10 @@ impl Scorer<'_> {
         }
         // Where one side has no value, the point itself is the other.
         if plus.is_ok() || minus.is_ok() {
-            let own: Vec<Prediction> = (0..affected.rows.len()).map(base).collect();
+            let own: Vec<Prediction> = match plus.is_ok() && minus.is_ok() {
+                true => Vec::new(),
+                false => (0..affected.rows.len()).map(base).collect(),
+            };
             let [above, below] = [&plus, &minus]
                 .map(|side| side.as_ref().map_or(own.as_slice(), |s| s.predictions.as_slice()));
             let moves =
