@@ -188,7 +188,10 @@ fn the_same_page_from_the_files_alone() {
 fn names_from_files_are_escaped() {
     let bench = Bench::new();
     let (plain, hostile) = ("k1", "<script>alert('1')</script>&amp;");
-    for file in ["parameters.csv", "eps.csv", "best.csv", "points.csv"] {
+    let sentence = "fails <script>alert('2')</script>&";
+    let association = format!("k1,value,3,4,1,0.001,1,2,{sentence}\n");
+    bench.write("s/where.csv", &(bench.read("s/where.csv") + &association));
+    for file in ["parameters.csv", "eps.csv", "where.csv", "best.csv", "points.csv"] {
         let file = format!("s/{file}");
         let text = bench.read(&file);
         let cells = |line: &str| -> String {
@@ -209,6 +212,8 @@ fn names_from_files_are_escaped() {
         assert_eq!(elements(document, "script").count(), 1);
         let heading = elements(document, "h1").next().unwrap();
         assert_eq!(text_of(heading), "Gradient check of </title><script>\u{fffd}x");
+        let located = format!("{hostile} {sentence}");
+        assert!(elements(document, "li").any(|n| text_of(n) == located), "no sentence");
         for name in ["td", "figcaption", "title"] {
             assert!(
                 elements(document, name).any(|n| text_of(n).contains(hostile)),
@@ -240,6 +245,42 @@ fn diagnoses_are_shown_and_columns_may_be_added() {
         assert!(elements(document, "li").any(|n| text_of(n) == diagnosis));
         let heads: Vec<String> = elements(document, "th").map(text_of).collect();
         assert!(heads.contains(&"diagnosis".to_owned()) && heads.contains(&"colour".to_owned()));
+    });
+}
+
+#[test]
+fn reasons_and_fits_are_those_of_the_table() {
+    let bench = Bench::new();
+    let mut text = bench.read("s/parameters.csv");
+    let header = text.lines().next().unwrap().to_owned();
+    for (name, value) in [
+        ("inconclusive", "3"),
+        ("inconclusive_noise", "2"),
+        ("inconclusive_truncation", "1"),
+        ("failed", "4"),
+        ("failed_plus", "4"),
+        ("plain_a", "3"),
+        ("plain_p", "1"),
+        ("plain_s", "3e-8"),
+        ("paired_a", "NaN"),
+        ("paired_p", "NaN"),
+        ("paired_s", "NaN"),
+    ] {
+        let at = header.split(',').position(|n| n == name).unwrap();
+        text = with_cell(&text, 1, at, value);
+    }
+    bench.write("s/parameters.csv", &text);
+    bench.report("report s");
+    parsed(&bench.read("s/report.html"), |document| {
+        let titles: Vec<String> = elements(document, "title").map(text_of).collect();
+        for part in ["3 of ", "4 of "] {
+            assert!(titles.iter().any(|t| t.starts_with("k1: ") && t.contains(part)), "{titles:?}");
+        }
+        assert!(titles.iter().any(|t| t.ends_with("inconclusive (noise 2, truncation 1)")));
+        assert!(titles.iter().any(|t| t.ends_with("failed (plus 4)")));
+        // The minimum of 3·eps + 3e-8/eps is at eps² = 1e-8.
+        let notes: Vec<String> = elements(document, "small").map(text_of).collect();
+        assert!(notes.contains(&"best eps: 1e-4 plain (order 1)".to_owned()), "{notes:?}");
     });
 }
 
@@ -326,8 +367,28 @@ fn malformed_files_are_refused() {
         refused(&["s/eps.csv:4: column `eps`", "`0`", "positive"]),
     );
     bench.with(
+        "s/where.csv",
+        |text| format!("{text}nosuch,value,3,4,1,0.001,1,2,\n"),
+        refused(&["s/where.csv:2: column `parameter`", "`nosuch`", "parameters.csv"]),
+    );
+    bench.with(
+        parameters,
+        cell(1, "failed_plus", "x"),
+        refused(&["s/parameters.csv:2: column `failed_plus`", "`x`", "whole number"]),
+    );
+    bench.with(
+        parameters,
+        cell(1, "paired_a", "-1"),
+        refused(&["s/parameters.csv:2: column `paired_a`", "`-1`", "a positive number"]),
+    );
+    bench.with(
+        parameters,
+        cell(1, "plain_p", "0.5"),
+        refused(&["s/parameters.csv:2: column `plain_", "expected a "]),
+    );
+    bench.with(
         "s/best.csv",
-        |text| text.replacen(",pass\n", ",passed\n", 1),
+        |text| text.replacen(",pass,", ",passed,", 1),
         refused(&["s/best.csv:", "column `verdict`", "`passed`", "a verdict"]),
     );
     bench.with(

@@ -1,22 +1,30 @@
 //! From objectives at points and probes to tables, estimates with bounds, verdicts and statistics
 //! over points.
 
+mod association;
 mod diagnosis;
+mod error_model;
 mod estimate;
+mod evidence;
+mod one_sided;
 mod run;
 mod statistics;
 mod table;
 pub mod tolerances;
 mod verdict;
 
+pub use association::{Association, Covariate};
 pub use diagnosis::{Diagnosis, Mark};
-pub use estimate::{Estimate, Ladder, Rung, estimate};
+pub use error_model::ErrorModel;
+pub use estimate::{Differences, Estimate, Ladder, Rung, estimate};
+pub use evidence::{RankTest, binomial_evidence, holm, rank_test};
+pub use one_sided::estimate_from_either;
 pub use run::{
     AllowanceSource, CheckPlan, CheckSummary, GradientSource, JudgedCell, JudgedPoint, judge_point,
     own_gradient, run, run_with_allowance,
 };
 pub use statistics::{
-    CellSummary, EpsStatistics, ParameterStatistics, parameter_statistics, wilson,
+    CellSummary, EpsStatistics, ErrorQuantiles, ParameterStatistics, parameter_statistics, wilson,
 };
 pub use table::{CheckRow, Label, best_rows, rows};
-pub use verdict::{Cell, Criteria, Verdict, VerdictKind, judge};
+pub use verdict::{Cell, Criteria, Reason, Side, Verdict, VerdictKind, judge};

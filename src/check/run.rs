@@ -1,10 +1,14 @@
 //! Checking points chunk by chunk: bounded memory whatever their number.
 
+use super::association::{Association, PointFacts, associations, deciles};
 use super::diagnosis::{Diagnosis, MOST_SAMPLES, Sample, SampleCell, common_causes, diagnose};
-use super::estimate::{Estimate, Rung, estimate};
-use super::statistics::{CellSummary, EpsStatistics, ParameterStatistics, parameter_statistics};
+use super::estimate::{Differences, Estimate, Rung};
+use super::one_sided::estimate_from_either;
+use super::statistics::{
+    CellSummary, EpsStatistics, ParameterStatistics, adjust, parameter_statistics,
+};
 use super::table::{CheckRow, Label, best_rows, rows};
-use super::verdict::{Cell, Criteria, Verdict, VerdictKind, judge};
+use super::verdict::{Cell, Criteria, Side, Verdict, VerdictKind, judge};
 use crate::engine::EngineError;
 use crate::index::{ParameterIdx, PointIdx, StateIdx};
 use crate::model::OdeProblem;
@@ -43,7 +47,7 @@ impl CheckPlan {
             return Vec::new();
         }
         let ladder: Vec<Rung> = pairs.iter().map(rung).collect();
-        match estimate(&ladder) {
+        match estimate_from_either(&ladder) {
             Some(e) if e.bound <= WANTED_CERTAINTY * e.value.abs() => Vec::new(),
             _ => FURTHER_EPS.into_iter().filter(|e| !self.eps.contains(e)).collect(),
         }
@@ -77,6 +81,8 @@ pub struct CheckSummary {
     pub eps: Vec<EpsStatistics>,
     /// What is likely wrong, for each parameter of the plan that fails consistently.
     pub diagnoses: Vec<Option<Diagnosis>>,
+    /// Where parameters fail that pass at other points.
+    pub associations: Vec<Association>,
     /// Parameters that fail at the same points.
     pub common_causes: Vec<Vec<ParameterIdx>>,
     /// Points checked, and those whose own simulation failed.
@@ -155,6 +161,7 @@ pub fn run_with_allowance<E: From<EngineError>>(
     let mut samples: Vec<Sample> = Vec::new();
     let chunk = evaluator.points_per_chunk(&plan.parameters, plan.eps.len());
     let mut cells: Vec<Vec<CellSummary>> = vec![Vec::new(); plan.parameters.len()];
+    let mut facts: Vec<PointFacts> = Vec::with_capacity(theta_scaled.len());
     let mut spread = EpsSpread::new(plan);
     let (mut failed_points, mut tightened_points, mut lanes, mut steps) = (0, 0, 0, 0);
     let mut below_atol = BTreeMap::new();
@@ -182,23 +189,38 @@ pub fn run_with_allowance<E: From<EngineError>>(
             for (summaries, cell) in cells.iter_mut().zip(&judged.cells) {
                 summaries.push(CellSummary {
                     kind: cell.verdict.kind,
+                    reason: cell.verdict.reason,
+                    is_one_sided: cell
+                        .estimate
+                        .is_some_and(|e| e.differences != Differences::Central),
+                    value: theta[cell.parameter.position()],
                     gradient: cell.gradient,
                     estimate: cell.estimate.map_or(f64::NAN, |e| e.value),
                     threshold: cell.estimate.map_or(f64::INFINITY, |e| plan.criteria.threshold(&e)),
                 });
             }
+            facts.push(PointFacts {
+                objective: result.objective.unwrap_or(f64::NAN),
+                steps: result.steps,
+            });
             spread.add(&judged, plan);
             sink(&judged, result)?;
         }
     }
     let eps = spread.statistics(plan);
-    let parameters: Vec<ParameterStatistics> = plan
+    let mut parameters: Vec<ParameterStatistics> = plan
         .parameters
         .iter()
         .zip(&cells)
         .map(|(&p, cells)| parameter_statistics(p, cells, &eps, plan.confidence, plan.consistent))
         .collect();
+    adjust(&mut parameters);
     let known = &evaluator.problem().parameters;
+    let deciles = deciles(&facts);
+    let places = plan.parameters.iter().zip(&cells);
+    let associations = places
+        .flat_map(|(&p, cells)| associations(p, &known[p.position()], cells, &facts, &deciles))
+        .collect();
     let failing: Vec<usize> =
         (0..parameters.len()).filter(|&j| parameters[j].is_consistent_failure).collect();
     let mut diagnoses = vec![None; parameters.len()];
@@ -213,6 +235,7 @@ pub fn run_with_allowance<E: From<EngineError>>(
         parameters,
         eps,
         diagnoses,
+        associations,
         common_causes,
         points: next,
         failed_points,
@@ -231,7 +254,7 @@ pub fn judge_point(
     allowances: Option<&[f64]>,
     plan: &CheckPlan,
 ) -> JudgedPoint {
-    let rows = rows(point, result, gradient);
+    let rows = rows(point, result, gradient, (&plan.parameters, &plan.eps));
     let best = best_rows(&rows, plan.label);
     let count = plan.eps.len();
     let cells = plan
@@ -241,15 +264,17 @@ pub fn judge_point(
         .map(|(j, &parameter)| {
             let pairs = result.probes.get(j * count..(j + 1) * count).unwrap_or(&[]);
             let further = result.refinements.iter().filter(|p| p.parameter == parameter);
-            let ladder: Vec<Rung> = pairs.iter().chain(further).map(rung).collect();
-            let estimate = estimate(&ladder);
+            let all: Vec<&ProbePair> = pairs.iter().chain(further).collect();
+            let ladder: Vec<Rung> = all.iter().map(|pair| rung(pair)).collect();
+            let estimate = estimate_from_either(&ladder);
             let value = gradient.map_or(f64::NAN, |g| g[parameter.position()]);
             let cell = Cell {
                 gradient: value,
                 estimate,
                 allowance: allowances.map_or(0.0, |a| a[parameter.position()]),
-                failure: result.objective.err().or_else(|| first_failure(pairs)),
-                base_failed: result.objective.is_err(),
+                base: result.objective.err(),
+                plus: side(&all, |pair| pair.plus),
+                minus: side(&all, |pair| pair.minus),
             };
             let verdict = judge(&cell, &plan.criteria);
             JudgedCell { parameter, gradient: value, estimate, verdict }
@@ -285,8 +310,11 @@ fn rung(pair: &ProbePair) -> Rung {
     }
 }
 
-fn first_failure(pairs: &[ProbePair]) -> Option<Failure> {
-    pairs.iter().find_map(|p| p.plus.err().or(p.minus.err()))
+fn side(pairs: &[&ProbePair], of: fn(&ProbePair) -> Result<f64, Failure>) -> Side {
+    Side {
+        failure: pairs.iter().find_map(|pair| of(pair).err()),
+        is_missing: pairs.iter().all(|pair| of(pair).is_err()),
+    }
 }
 
 /// Relative deviations of the differences from the estimates, plain and paired, over the points

@@ -1,6 +1,8 @@
 //! Statistics of one parameter over all points.
 
-use super::verdict::VerdictKind;
+use super::error_model::ErrorModel;
+use super::evidence::{binomial_evidence, holm};
+use super::verdict::{Reason, VerdictKind};
 use crate::index::ParameterIdx;
 use statrs::distribution::{Binomial, ContinuousCDF, DiscreteCDF, Normal};
 
@@ -10,19 +12,52 @@ pub struct ParameterStatistics {
     pub parameter: ParameterIdx,
     /// Points by class, in the order of [`VerdictKind::ALL`]; they add up to the points.
     pub counts: [usize; VerdictKind::ALL.len()],
+    /// Inconclusive and failed points by reason, in the order of [`Reason::ALL`].
+    pub reasons: [usize; Reason::ALL.len()],
+    /// Points with an estimate from one-sided differences.
+    pub one_sided: usize,
     /// fail/(pass + fail); NaN where no point was decidable.
     pub failure_rate: f64,
     /// Wilson interval of the failure rate, at the confidence asked for.
     pub failure_interval: (f64, f64),
-    /// Quantiles 0.5, 0.9 and 1 of |gradient − estimate|/|estimate|, over decidable points.
-    pub error_quantiles: [f64; 3],
+    /// Evidence that the failure rate exceeds the threshold of consistent failures: one-sided exact
+    /// binomial p-value, and the same adjusted for the number of parameters (Holm).
+    pub p_value: f64,
+    pub p_holm: f64,
+    /// Of |gradient − estimate|/|estimate|, over decidable points.
+    pub errors: ErrorQuantiles,
     /// The smallest relative error of the gradient that as many random points would call a
     /// consistent failure with a probability of 99.9 %; infinite if none would.
     pub detectable_error: f64,
     /// The eps of the grid whose plain central difference is closest to the estimate, by median.
     pub best_eps: f64,
+    /// What central differences' errors do with eps, by their medians: plain and paired ones.
+    pub models: [Option<ErrorModel>; 2],
     /// Whether the failure rate's lower bound exceeds the threshold.
     pub is_consistent_failure: bool,
+}
+
+/// Quantiles of an error; all NaN of no error.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct ErrorQuantiles {
+    pub median: f64,
+    /// Median of the distances from the median.
+    pub mad: f64,
+    pub q25: f64,
+    pub q75: f64,
+    pub q90: f64,
+    pub max: f64,
+}
+
+impl ErrorQuantiles {
+    fn of(mut errors: Vec<f64>) -> Self {
+        errors.sort_unstable_by(f64::total_cmp);
+        let [q25, median, q75, q90, max] =
+            [0.25, 0.5, 0.75, 0.9, 1.0].map(|q| quantile(&errors, q));
+        let mut distances: Vec<f64> = errors.iter().map(|e| (e - median).abs()).collect();
+        distances.sort_unstable_by(f64::total_cmp);
+        Self { median, mad: quantile(&distances, 0.5), q25, q75, q90, max }
+    }
 }
 
 /// How far differences with one eps are from the estimate, over points.
@@ -41,6 +76,10 @@ pub struct EpsStatistics {
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct CellSummary {
     pub kind: VerdictKind,
+    pub reason: Option<Reason>,
+    pub is_one_sided: bool,
+    /// The parameter's value, on its scale.
+    pub value: f64,
     pub gradient: f64,
     pub estimate: f64,
     /// Relative error from which on a gradient fails here; infinite where nothing is decided.
@@ -66,7 +105,7 @@ pub fn wilson(successes: usize, trials: usize, confidence: f64) -> (f64, f64) {
     (low, high)
 }
 
-/// Statistics of one parameter from its cells.
+/// Statistics of one parameter from its cells, as if it were the only one.
 pub fn parameter_statistics(
     parameter: ParameterIdx,
     cells: &[CellSummary],
@@ -74,35 +113,44 @@ pub fn parameter_statistics(
     confidence: f64,
     threshold: f64,
 ) -> ParameterStatistics {
-    let mut counts = [0; VerdictKind::ALL.len()];
-    for cell in cells {
-        if let Some(place) = VerdictKind::ALL.iter().position(|k| *k == cell.kind) {
-            counts[place] += 1;
-        }
-    }
+    let counts = VerdictKind::ALL.map(|kind| cells.iter().filter(|c| c.kind == kind).count());
+    let with_reason = |r: Reason| cells.iter().filter(|c| c.reason == Some(r)).count();
     let (passed, failed) = (counts[0], counts[1]);
     let failure_interval = wilson(failed, passed + failed, confidence);
-    let mut errors: Vec<f64> = cells
+    let errors = cells
         .iter()
         .filter(|c| matches!(c.kind, VerdictKind::Pass | VerdictKind::Fail))
         .map(|c| ((c.gradient - c.estimate) / c.estimate).abs())
-        .filter(|e| e.is_finite())
-        .collect();
-    errors.sort_unstable_by(f64::total_cmp);
-    let best = eps
-        .iter()
-        .filter(|e| e.parameter == parameter && e.plain_error.is_finite())
+        .filter(|e| e.is_finite());
+    let own = || eps.iter().filter(|e| e.parameter == parameter);
+    let best = own()
+        .filter(|e| e.plain_error.is_finite())
         .min_by(|a, b| a.plain_error.total_cmp(&b.plain_error));
+    let model = |error: fn(&EpsStatistics) -> f64| {
+        ErrorModel::fit(&own().map(|e| (e.eps, error(e))).collect::<Vec<_>>())
+    };
+    let p_value = binomial_evidence(failed, passed + failed, threshold);
     ParameterStatistics {
         parameter,
         counts,
+        reasons: Reason::ALL.map(with_reason),
+        one_sided: cells.iter().filter(|c| c.is_one_sided).count(),
         failure_rate: failed as f64 / (passed + failed) as f64,
         failure_interval,
-        error_quantiles: [0.5, 0.9, 1.0].map(|q| quantile(&errors, q)),
+        p_value,
+        p_holm: p_value,
+        errors: ErrorQuantiles::of(errors.collect()),
         detectable_error: detectable_error(cells, confidence, threshold),
         best_eps: best.map_or(f64::NAN, |e| e.eps),
+        models: [model(|e| e.plain_error), model(|e| e.paired_error)],
         is_consistent_failure: passed + failed > 0 && failure_interval.0 > threshold,
     }
+}
+
+/// Adjusts the evidence of all parameters for their number.
+pub fn adjust(parameters: &mut [ParameterStatistics]) {
+    let adjusted = holm(&parameters.iter().map(|p| p.p_value).collect::<Vec<_>>());
+    parameters.iter_mut().zip(adjusted).for_each(|(p, adjusted)| p.p_holm = adjusted);
 }
 
 /// The relative error at which so large a part of all points fails that, of as many random points,
@@ -156,4 +204,63 @@ pub(super) fn quantile(ascending: &[f64], q: f64) -> f64 {
     let above = (below + 1).min(last);
     let weight = position - below as f64;
     ascending[below] + weight * (ascending[above] - ascending[below])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cell(kind: VerdictKind, reason: Option<Reason>, gradient: f64) -> CellSummary {
+        let (value, estimate, threshold) = (0.0, 1.0, 1e-3);
+        CellSummary { kind, reason, is_one_sided: false, value, gradient, estimate, threshold }
+    }
+
+    #[test]
+    fn every_cell_is_counted_once() {
+        let mut cells = Vec::new();
+        for (i, kind) in VerdictKind::ALL.into_iter().enumerate() {
+            let reasons: Vec<_> = Reason::ALL.into_iter().filter(|r| r.kind() == kind).collect();
+            for k in 0..=i {
+                let reason = (!reasons.is_empty()).then(|| reasons[k % reasons.len()]);
+                cells.push(CellSummary { is_one_sided: k == 0, ..cell(kind, reason, 1.0) });
+            }
+        }
+        let found = parameter_statistics(ParameterIdx::from_position(0), &cells, &[], 0.95, 0.05);
+        assert_eq!(found.counts, [1, 2, 3, 4, 5, 6, 7]);
+        // Three inconclusive cells, seven failed ones, each with the reasons in turn.
+        assert_eq!(found.reasons, [2, 1, 2, 2, 2, 1]);
+        assert_eq!(found.one_sided, 7);
+    }
+
+    #[test]
+    fn errors_have_their_quantiles() {
+        // Errors 0, 1, 2, 3, 10; distances from the median 2: 2, 1, 0, 1, 8, their median 1.
+        let cells = [1.0, 2.0, 3.0, 4.0, 11.0].map(|g| cell(VerdictKind::Fail, None, g));
+        let found = parameter_statistics(ParameterIdx::from_position(0), &cells, &[], 0.95, 0.05);
+        let e = found.errors;
+        assert_eq!([e.q25, e.median, e.q75, e.max, e.mad], [1.0, 2.0, 3.0, 10.0, 1.0]);
+        // 0.6 of the way from the fourth to the fifth.
+        assert!((e.q90 - 7.2).abs() < 1e-12);
+        let none = parameter_statistics(ParameterIdx::from_position(0), &[], &[], 0.95, 0.05);
+        assert!(none.errors.median.is_nan() && none.errors.mad.is_nan());
+        assert_eq!((none.p_value, none.is_consistent_failure), (1.0, false));
+    }
+
+    /// Three of three fail, one of three, none: evidence q³, 1 − (1 − q)³, 1 with q = 0.05; times
+    /// 3, 2, 1.
+    #[test]
+    fn evidence_counts_all_parameters() {
+        let of = |failing: usize| {
+            let kind = |i| if i < failing { VerdictKind::Fail } else { VerdictKind::Pass };
+            let cells: Vec<_> = (0..3).map(|i| cell(kind(i), None, 1.0)).collect();
+            parameter_statistics(ParameterIdx::from_position(failing), &cells, &[], 0.95, 0.05)
+        };
+        let mut all = [of(1), of(3), of(0)];
+        adjust(&mut all);
+        let q = 0.05_f64;
+        let expected = [2.0 * (1.0 - (1.0 - q).powi(3)), 3.0 * q.powi(3), 1.0];
+        for (statistics, expected) in all.iter().zip(expected) {
+            assert!((statistics.p_holm - expected).abs() < 1e-12, "{statistics:?}");
+        }
+    }
 }

@@ -85,18 +85,31 @@ impl CheckRow {
     }
 }
 
-/// All rows of a point, in the order of its probes; none where the point failed. A gradient that
-/// is not there counts as NaN.
-pub fn rows(point: PointIdx, result: &PointResult, gradient: Option<&[f64]>) -> Vec<CheckRow> {
-    let Ok(fval) = result.objective else { return Vec::new() };
-    result
-        .probes
-        .iter()
-        .map(|pair| {
-            let grad = gradient.map_or(f64::NAN, |g| g[pair.parameter.position()]);
-            CheckRow::new(point, fval, grad, pair)
-        })
-        .collect()
+/// All rows of a point, in the order of its probes. Where the point failed, the rows that it would
+/// have for these parameters and eps have no value. A gradient that is not there counts as NaN.
+pub fn rows(
+    point: PointIdx,
+    result: &PointResult,
+    gradient: Option<&[f64]>,
+    (parameters, eps): (&[ParameterIdx], &[f64]),
+) -> Vec<CheckRow> {
+    let grad = |p: ParameterIdx| gradient.map_or(f64::NAN, |g| g[p.position()]);
+    match result.objective {
+        Ok(fval) => {
+            let row = |pair: &ProbePair| CheckRow::new(point, fval, grad(pair.parameter), pair);
+            result.probes.iter().map(row).collect()
+        }
+        Err(failure) => {
+            let of = |p: ParameterIdx| {
+                let row = move |&eps: &f64| {
+                    let pair = ProbePair::of_values(p, eps, Err(failure), Err(failure));
+                    CheckRow::new(point, f64::NAN, grad(p), &pair)
+                };
+                eps.iter().map(row)
+            };
+            parameters.iter().flat_map(|&p| of(p)).collect()
+        }
+    }
 }
 
 /// The column that the multi-eps table minimises.

@@ -1,6 +1,6 @@
 //! What to think of one component of a gradient at one point.
 
-use super::estimate::Estimate;
+use super::estimate::{Differences, Estimate};
 use crate::sweep::Failure;
 use std::fmt;
 
@@ -51,7 +51,7 @@ pub enum VerdictKind {
     Insensitive,
     /// The gradient is NaN, infinite or absent.
     GradientMissing,
-    /// The simulation failed at the point, or at all its probes.
+    /// The simulation failed at the point, or at so many of its probes that there is no estimate.
     Failed,
 }
 
@@ -87,11 +87,63 @@ impl fmt::Display for VerdictKind {
     }
 }
 
+/// Why a cell is inconclusive or failed: each such cell has exactly one reason, others none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reason {
+    /// Most of the bound is noise: of the differences, or what rounding or a foreign solver hides.
+    Noise,
+    /// Most of the bound is truncation.
+    Truncation,
+    /// The point itself has no value.
+    Base,
+    /// No point above, below, or on either side of it has one, or too few at the same steps.
+    Plus,
+    Minus,
+    Both,
+}
+
+impl Reason {
+    /// All reasons, in the order of reports.
+    pub const ALL: [Self; 6] =
+        [Self::Noise, Self::Truncation, Self::Base, Self::Plus, Self::Minus, Self::Both];
+
+    /// The class that it is a reason of.
+    pub fn kind(self) -> VerdictKind {
+        match self {
+            Self::Noise | Self::Truncation => VerdictKind::Inconclusive,
+            Self::Base | Self::Plus | Self::Minus | Self::Both => VerdictKind::Failed,
+        }
+    }
+
+    /// The word in reports.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Noise => "noise",
+            Self::Truncation => "truncation",
+            Self::Base => "base",
+            Self::Plus => "plus",
+            Self::Minus => "minus",
+            Self::Both => "both",
+        }
+    }
+}
+
 /// A verdict and why there is no better one.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Verdict {
     pub kind: VerdictKind,
+    pub reason: Option<Reason>,
+    /// Why a value is missing, where the cell failed or has one-sided differences only.
     pub failure: Option<Failure>,
+}
+
+/// What became of the probes of one side, over all steps.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Side {
+    /// The first failure.
+    pub failure: Option<Failure>,
+    /// Whether no probe has a value.
+    pub is_missing: bool,
 }
 
 /// What is known of a cell.
@@ -103,24 +155,42 @@ pub struct Cell {
     /// Error that the gradient may have where it is right: of a solver that is not ours. 0 for the
     /// program's own.
     pub allowance: f64,
-    /// Why the point or a probe failed, if one did.
-    pub failure: Option<Failure>,
-    /// Whether it was the point itself.
-    pub base_failed: bool,
+    /// Why the point itself failed, if it did.
+    pub base: Option<Failure>,
+    pub plus: Side,
+    pub minus: Side,
+}
+
+impl Cell {
+    /// The verdict where there is no estimate.
+    fn failed(&self) -> Verdict {
+        let (plus, minus) = (self.plus, self.minus);
+        let (reason, failure) = match (self.base, plus.is_missing, minus.is_missing) {
+            (Some(failure), _, _) => (Reason::Base, Some(failure)),
+            (None, true, false) => (Reason::Plus, plus.failure),
+            (None, false, true) => (Reason::Minus, minus.failure),
+            (None, _, _) => (Reason::Both, plus.failure.or(minus.failure)),
+        };
+        Verdict { kind: VerdictKind::Failed, reason: Some(reason), failure }
+    }
 }
 
 /// The class of a cell.
 pub fn judge(cell: &Cell, criteria: &Criteria) -> Verdict {
-    let verdict = |kind| Verdict { kind, failure: None };
-    let failed = Verdict { kind: VerdictKind::Failed, failure: cell.failure };
-    if cell.base_failed {
-        return failed;
+    if cell.base.is_some() {
+        return cell.failed();
     }
     let gradient = cell.gradient;
     if !gradient.is_finite() {
-        return verdict(VerdictKind::GradientMissing);
+        return Verdict { kind: VerdictKind::GradientMissing, reason: None, failure: None };
     }
-    let Some(estimate) = cell.estimate else { return failed };
+    let Some(estimate) = cell.estimate else { return cell.failed() };
+    let failure = match estimate.differences {
+        Differences::Central => None,
+        Differences::Forward => cell.minus.failure,
+        Differences::Backward => cell.plus.failure,
+    };
+    let verdict = |kind| Verdict { kind, reason: None, failure };
     let size = gradient.abs().max(estimate.value.abs());
     let deviation = (gradient - estimate.value).abs();
     let bound = estimate.bound + cell.allowance;
@@ -137,6 +207,101 @@ pub fn judge(cell: &Cell, criteria: &Criteria) -> Verdict {
         return verdict(VerdictKind::Kink);
     }
     let allowed = criteria.rtol * size + criteria.atol + bound + estimate.floor;
-    let is_wrong = is_decidable && deviation > allowed;
-    verdict(if is_wrong { VerdictKind::Fail } else { VerdictKind::Inconclusive })
+    if is_decidable && deviation > allowed {
+        return verdict(VerdictKind::Fail);
+    }
+    // Where the bound itself decides, rounding hides what is left: that is noise as well.
+    let truncation = estimate.bound - estimate.noise_bound;
+    let is_truncation = !is_decidable && truncation > 0.5 * bound;
+    let reason = if is_truncation { Reason::Truncation } else { Reason::Noise };
+    Verdict { reason: Some(reason), ..verdict(VerdictKind::Inconclusive) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::index::ParameterIdx;
+
+    fn failure(parameter: usize) -> Failure {
+        Failure::Prior { parameter: ParameterIdx::from_position(parameter) }
+    }
+
+    /// Estimate 1 with a bound of these two parts.
+    fn cell(gradient: f64, truncation: f64, noise: f64) -> Cell {
+        let estimate = Estimate {
+            value: 1.0,
+            bound: truncation + noise,
+            noise_bound: noise,
+            floor: 0.0,
+            eps: 1e-3,
+            noise: 0.0,
+            is_kink: false,
+            differences: Differences::Central,
+        };
+        Cell {
+            gradient,
+            estimate: Some(estimate),
+            allowance: 0.0,
+            base: None,
+            plus: Side::default(),
+            minus: Side::default(),
+        }
+    }
+
+    fn judged(cell: &Cell) -> (VerdictKind, Option<Reason>) {
+        let verdict = judge(cell, &Criteria::default());
+        (verdict.kind, verdict.reason)
+    }
+
+    #[test]
+    fn what_dominates_the_bound_is_the_reason() {
+        let inconclusive = |reason| (VerdictKind::Inconclusive, Some(reason));
+        assert_eq!(judged(&cell(1.0, 0.2, 0.1)), inconclusive(Reason::Truncation));
+        assert_eq!(judged(&cell(1.0, 0.1, 0.2)), inconclusive(Reason::Noise));
+        assert_eq!(judged(&cell(3.0, 0.2, 0.1)), inconclusive(Reason::Truncation));
+        // What another solver may be off by is the larger part.
+        let foreign = Cell { allowance: 0.3, ..cell(1.0, 0.2, 0.0) };
+        assert_eq!(judged(&foreign), inconclusive(Reason::Noise));
+        // The bound is small enough, but values that never changed may hide the deviation.
+        let mut hidden = cell(1.5, 0.0, 1e-6);
+        hidden.estimate.as_mut().unwrap().floor = 0.6;
+        assert_eq!(judged(&hidden), inconclusive(Reason::Noise));
+        // Twins: the same without what hides them.
+        assert_eq!(judged(&cell(1.0, 2e-6, 1e-6)), (VerdictKind::Pass, None));
+        assert_eq!(judged(&cell(1.5, 0.0, 1e-6)), (VerdictKind::Fail, None));
+    }
+
+    #[test]
+    fn the_side_without_a_value_is_named() {
+        let side = |parameter, is_missing| Side { failure: Some(failure(parameter)), is_missing };
+        let whole = Side::default();
+        let nothing = Cell { estimate: None, ..cell(1.0, 0.0, 0.0) };
+        for (plus, minus, reason, at_fault) in [
+            (side(1, true), whole, Reason::Plus, 1),
+            (whole, side(2, true), Reason::Minus, 2),
+            (side(1, false), side(2, true), Reason::Minus, 2),
+            (side(1, true), side(2, true), Reason::Both, 1),
+            (side(1, false), side(2, false), Reason::Both, 1),
+        ] {
+            let verdict = judge(&Cell { plus, minus, ..nothing }, &Criteria::default());
+            assert_eq!((verdict.kind, verdict.reason), (VerdictKind::Failed, Some(reason)));
+            assert_eq!(verdict.failure, Some(failure(at_fault)));
+            let base = Cell { base: Some(failure(3)), plus, minus, ..nothing };
+            let verdict = judge(&base, &Criteria::default());
+            assert_eq!((verdict.reason, verdict.failure), (Some(Reason::Base), Some(failure(3))));
+        }
+    }
+
+    /// The other side's failure stands beside a verdict that rests on one side.
+    #[test]
+    fn one_sided_verdicts_say_what_is_missing() {
+        let mut one_sided = cell(1.0, 1e-6, 1e-6);
+        one_sided.minus = Side { failure: Some(failure(4)), is_missing: true };
+        assert_eq!(judge(&one_sided, &Criteria::default()).failure, None);
+        one_sided.estimate.as_mut().unwrap().differences = Differences::Forward;
+        let verdict = judge(&one_sided, &Criteria::default());
+        assert_eq!((verdict.kind, verdict.failure), (VerdictKind::Pass, Some(failure(4))));
+        one_sided.gradient = -1.0;
+        assert_eq!(judge(&one_sided, &Criteria::default()).kind, VerdictKind::Fail);
+    }
 }

@@ -10,8 +10,8 @@ use std::process::ExitCode;
 
 /// Make the page of a sweep again, from the files in its folder.
 ///
-/// Reads run.json, parameters.csv, eps.csv, points.csv and best.csv; writes one HTML file with
-/// plots, which needs no other file and no network.
+/// Reads run.json, parameters.csv, eps.csv, where.csv, points.csv and best.csv; writes one HTML file
+/// with plots, which needs no other file and no network.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  \
     gradsweep report stat5-sweep                    stat5-sweep/report.html\n  \

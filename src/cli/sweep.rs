@@ -8,7 +8,7 @@ use crate::check::{self, CheckPlan};
 use crate::model::OdeProblem;
 use crate::report::{
     CheckTable, FailureTable, PointTable, RunRecord, Style, diagnosis_lines, digest,
-    parameter_table, write_eps, write_parameters,
+    parameter_table, where_lines, write_eps, write_parameters, write_where,
 };
 use crate::startpoints::Points;
 use crate::sweep::Evaluator;
@@ -22,8 +22,8 @@ use std::process::ExitCode;
 /// Check the gradient at many random points and report, for each parameter, whether it fails
 /// consistently.
 ///
-/// Writes run.json, points.csv, checks.csv, best.csv, parameters.csv, eps.csv, failures.csv
-/// and a page with plots, report.html.
+/// Writes run.json, points.csv, checks.csv, best.csv, parameters.csv, eps.csv, where.csv,
+/// failures.csv and a page with plots, report.html.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  \
     gradsweep sweep data/stat5                               1,000 points, reports in stat5-sweep/\n  \
@@ -133,6 +133,7 @@ pub(super) fn run(arguments: &Arguments, manner: Manner) -> Result<ExitCode, Cli
     let table = |name: &str| create(name);
     finish("parameters.csv", write_parameters(table("parameters.csv")?, &problem, &summary))?;
     finish("eps.csv", write_eps(table("eps.csv")?, &problem, &summary))?;
+    finish("where.csv", write_where(table("where.csv")?, &problem, &summary))?;
     finish("checks.csv", checks.finish())?;
     finish("best.csv", best.finish())?;
     finish("points.csv", point_table.finish())?;
@@ -155,6 +156,7 @@ pub(super) fn run(arguments: &Arguments, manner: Manner) -> Result<ExitCode, Cli
         folder.display()
     ));
     text.push_str(&diagnosis_lines(&problem, &summary));
+    text.push_str(&where_lines(&problem, &summary));
     for note in summary.notes(&problem, settings.atol) {
         text.push_str(&format!("note: {note}\n"));
     }

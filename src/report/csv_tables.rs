@@ -4,7 +4,7 @@
 //! as `NaN`, `inf`, `-inf`.
 
 use crate::check::tolerances::ToleranceRow;
-use crate::check::{CheckRow, CheckSummary, JudgedPoint, VerdictKind};
+use crate::check::{CheckRow, CheckSummary, Differences, JudgedPoint, Reason, VerdictKind};
 use crate::model::OdeProblem;
 use crate::sweep::{Failure, PointResult};
 use std::io::{self, Write};
@@ -31,7 +31,7 @@ impl<'a, W: Write> CheckTable<'a, W> {
             header.push("|grad-fd_c|/mean(|fd_f-fd_b|,|fd_f-fd_c|,|fd_b-fd_c|)");
         }
         header.extend(["paired_f", "paired_b", "paired_c", "paired_err"]);
-        header.extend(["estimate", "bound", "verdict"]);
+        header.extend(["estimate", "bound", "differences", "verdict", "reason", "status"]);
         writer.write_record(&header)?;
         Ok(Self { writer, problem, detailed })
     }
@@ -53,7 +53,15 @@ impl<'a, W: Write> CheckTable<'a, W> {
             if let Some(cell) = judged.cells.iter().find(|c| c.parameter == row.parameter) {
                 let estimate = cell.estimate.map_or([f64::NAN; 2], |e| [e.value, e.bound]);
                 push(&estimate);
-                record.push(cell.verdict.kind.name().to_owned());
+                let differences = cell.estimate.map_or("", |e| match e.differences {
+                    Differences::Central => "central",
+                    Differences::Forward => "forward",
+                    Differences::Backward => "backward",
+                });
+                let reason = cell.verdict.reason.map_or("", Reason::name);
+                let status = cell.verdict.failure.as_ref().map_or("", status_word);
+                let words = [differences, cell.verdict.kind.name(), reason, status];
+                record.extend(words.map(str::to_owned));
             }
             self.writer.write_record(&record)?;
         }
@@ -189,30 +197,91 @@ pub fn write_parameters<W: Write>(
     let mut writer = csv::Writer::from_writer(out);
     let mut header = vec!["parameter", "points"];
     header.extend(VerdictKind::ALL.map(VerdictKind::name));
+    let reasons = Reason::ALL.map(|r| format!("{}_{}", r.kind().name(), r.name()));
+    header.extend(reasons.iter().map(String::as_str));
     header.extend([
+        "one_sided",
         "failure_rate",
         "failure_rate_low",
         "failure_rate_high",
+        "p_value",
+        "p_holm",
         "error_median",
+        "error_mad",
+        "error_q25",
+        "error_q75",
         "error_q90",
         "error_max",
         "detectable_error",
         "best_eps",
-        "consistent_failure",
-        "diagnosis",
     ]);
+    let models = ["plain", "paired"].map(|differences| {
+        ["a", "p", "s", "recommended_eps"].map(|name| format!("{differences}_{name}"))
+    });
+    header.extend(models.iter().flatten().map(String::as_str));
+    header.extend(["consistent_failure", "diagnosis"]);
     writer.write_record(&header)?;
     for (statistics, diagnosis) in summary.parameters.iter().zip(&summary.diagnoses) {
         let id = &problem.parameters[statistics.parameter.position()].id;
         let mut record = vec![id.clone(), summary.points.to_string()];
-        record.extend(statistics.counts.iter().map(usize::to_string));
+        let counts = statistics.counts.iter().chain(&statistics.reasons);
+        record.extend(counts.chain([&statistics.one_sided]).map(usize::to_string));
         let (low, high) = statistics.failure_interval;
-        let [median, q90, max] = statistics.error_quantiles;
-        let values = [statistics.failure_rate, low, high, median, q90, max].map(number);
-        record.extend(values);
-        record.extend([statistics.detectable_error, statistics.best_eps].map(number));
+        let errors = statistics.errors;
+        let values = [
+            statistics.failure_rate,
+            low,
+            high,
+            statistics.p_value,
+            statistics.p_holm,
+            errors.median,
+            errors.mad,
+            errors.q25,
+            errors.q75,
+            errors.q90,
+            errors.max,
+            statistics.detectable_error,
+            statistics.best_eps,
+        ];
+        record.extend(values.map(number));
+        for model in &statistics.models {
+            let values =
+                model.map_or([f64::NAN; 4], |m| [m.a, f64::from(m.p), m.s, m.recommended_eps()]);
+            record.extend(values.map(number));
+        }
         record.push(if statistics.is_consistent_failure { "yes" } else { "no" }.to_owned());
         record.push(diagnosis.as_ref().map(ToString::to_string).unwrap_or_default());
+        writer.write_record(&record)?;
+    }
+    into_inner(writer)
+}
+
+/// `where.csv`: what failing points of a parameter have in common.
+pub fn write_where<W: Write>(
+    out: W,
+    problem: &OdeProblem,
+    summary: &CheckSummary,
+) -> io::Result<W> {
+    let mut writer = csv::Writer::from_writer(out);
+    writer.write_record([
+        "parameter",
+        "covariate",
+        "failing",
+        "passing",
+        "auc",
+        "p_holm",
+        "range_low",
+        "range_high",
+        "sentence",
+    ])?;
+    for row in &summary.associations {
+        let mut record = vec![
+            problem.parameters[row.parameter.position()].id.clone(),
+            row.covariate.name().to_owned(),
+        ];
+        record.extend([row.failing, row.passing].map(|n| n.to_string()));
+        record.extend([row.auc, row.p_holm, row.range.0, row.range.1].map(number));
+        record.push(row.sentence.clone().unwrap_or_default());
         writer.write_record(&record)?;
     }
     into_inner(writer)

@@ -1,7 +1,10 @@
 //! Tables for people.
 
 use crate::check::tolerances::ToleranceRow;
-use crate::check::{CheckRow, CheckSummary, JudgedPoint, VerdictKind};
+use crate::check::{
+    Association, CheckRow, CheckSummary, Differences, JudgedCell, JudgedPoint, ParameterStatistics,
+    Reason, VerdictKind,
+};
 use crate::index::ParameterIdx;
 use crate::model::OdeProblem;
 use comfy_table::{Cell, CellAlignment, Color, Table, presets};
@@ -58,7 +61,7 @@ pub fn check_table(
         if let Some(cell) = judged.cells.iter().find(|c| c.parameter == row.parameter) {
             let [value, bound] = cell.estimate.map_or([f64::NAN; 2], |e| [e.value, e.bound]);
             cells.extend([value, bound].map(number));
-            cells.push(verdict_cell(cell.verdict.kind, style));
+            cells.push(verdict_cell(cell, style));
         }
         table.add_row(cells);
     }
@@ -88,10 +91,10 @@ pub fn parameter_table(problem: &OdeProblem, summary: &CheckSummary, style: Styl
         cells.extend(statistics.counts.iter().map(|c| right(c.to_string())));
         let (low, high) = statistics.failure_interval;
         cells.push(right(format!("{:.3} [{low:.3}, {high:.3}]", statistics.failure_rate)));
-        cells.push(right(short(statistics.error_quantiles[0])));
-        cells.push(right(short(statistics.error_quantiles[2])));
+        cells.push(right(short(statistics.errors.median)));
+        cells.push(right(short(statistics.errors.max)));
         cells.push(right(short(statistics.best_eps)));
-        let verdict = Cell::new(if statistics.is_consistent_failure { "YES" } else { "no" });
+        let verdict = Cell::new(consistency(statistics));
         cells.push(match (style.colours, statistics.is_consistent_failure) {
             (true, true) => verdict.fg(Color::Red),
             _ => verdict,
@@ -175,8 +178,35 @@ pub fn diagnosis_lines(problem: &OdeProblem, summary: &CheckSummary) -> String {
     text
 }
 
-fn verdict_cell(kind: VerdictKind, style: Style) -> Cell {
-    let cell = Cell::new(kind.name());
+/// Whether a parameter fails consistently, and with which evidence.
+fn consistency(statistics: &ParameterStatistics) -> String {
+    match statistics.is_consistent_failure {
+        true => format!("YES (p {:.0e})", statistics.p_holm),
+        false => "no".to_owned(),
+    }
+}
+
+/// Where parameters fail that pass at other points, a line each.
+pub fn where_lines(problem: &OdeProblem, summary: &CheckSummary) -> String {
+    let line = |a: &Association| {
+        let id = &problem.parameters[a.parameter.position()].id;
+        a.sentence.as_ref().map(|sentence| format!("{id} {sentence}\n"))
+    };
+    summary.associations.iter().filter_map(line).collect()
+}
+
+/// The verdict with its reason, or with the side that it rests on.
+fn verdict_cell(judged: &JudgedCell, style: Style) -> Cell {
+    let kind = judged.verdict.kind;
+    let side = judged.estimate.and_then(|e| match e.differences {
+        Differences::Central => None,
+        Differences::Forward => Some("forward"),
+        Differences::Backward => Some("backward"),
+    });
+    let cell = Cell::new(match judged.verdict.reason.map(Reason::name).or(side) {
+        Some(word) => format!("{kind}: {word}"),
+        None => kind.name().to_owned(),
+    });
     if !style.colours {
         return cell;
     }

@@ -46,7 +46,7 @@ pub struct ProbePair {
     pub paired_backward: f64,
     pub paired_central: f64,
     /// What a relative change of one part in 2⁵² in every prediction would do to
-    /// `paired_central`.
+    /// `paired_central`; half of what it would do to a one-sided difference where there is no other.
     pub round_off: f64,
     /// The part of it that comes from predictions that were the same to the bit on both sides.
     pub unmoved_round_off: f64,
@@ -111,6 +111,29 @@ fn sum(
 }
 
 impl ProbePair {
+    /// Objectives on both sides, without paired differences.
+    pub fn of_values(
+        parameter: ParameterIdx,
+        eps: f64,
+        plus: Result<f64, Failure>,
+        minus: Result<f64, Failure>,
+    ) -> Self {
+        let nan = f64::NAN;
+        Self {
+            parameter,
+            eps,
+            plus,
+            minus,
+            paired_forward: nan,
+            paired_backward: nan,
+            paired_central: nan,
+            round_off: nan,
+            unmoved_round_off: nan,
+            unreached_round_off: nan,
+            step_noise: nan,
+        }
+    }
+
     fn add(&mut self, other: &Self, before: (usize, usize)) {
         self.plus = sum(self.plus, other.plus, before);
         self.minus = sum(self.minus, other.minus, before);

@@ -410,9 +410,10 @@ impl Scorer<'_> {
     /// parameter through states only, are not reached by it: they make the third sum.
     fn round_off(
         &self,
+        point: usize,
         affected: &Affected,
         base: &[Prediction],
-        (sides, moves): ([&Side; 2], [usize; 2]),
+        (sides, moves): ([&[Prediction]; 2], [Option<usize>; 2]),
         prior: f64,
     ) -> [f64; 3] {
         let mut sums = [prior.abs() * f64::EPSILON, 0.0, 0.0];
@@ -420,9 +421,9 @@ impl Scorer<'_> {
             let prediction = base[r.position()];
             let measured = self.problem.rows[r.position()].measured;
             let (l_y, l_sigma) = self.noise_model(r).nllh_derivatives(measured, prediction);
-            let [plus, minus] = sides.map(|side| side.predictions[i]);
+            let [plus, minus] = sides.map(|predictions| predictions[i]);
             let is_reached =
-                affected.is_direct[i] || plus != minus || !self.have_same_states(r, moves);
+                affected.is_direct[i] || plus != minus || !self.have_same_states(point, r, moves);
             for (can_change, size, is_same) in [
                 (dependence.y, l_y * prediction.y, plus.y == minus.y),
                 (dependence.sigma, l_sigma * prediction.sigma, plus.sigma == minus.sigma),
@@ -441,13 +442,18 @@ impl Scorer<'_> {
         sums
     }
 
-    /// Whether two moves have the same states at a row's output, to the bit.
-    fn have_same_states(&self, row: RowIdx, moves: [usize; 2]) -> bool {
+    /// Whether two moves, or a move and the point itself, have the same states at a row's output, to
+    /// the bit.
+    fn have_same_states(&self, point: usize, row: RowIdx, moves: [Option<usize>; 2]) -> bool {
         let row = &self.problem.rows[row.position()];
         let s = row.simulation.position();
         let starts = self.problem.simulations[s].starts_with_output;
-        let [a, b] = moves.map(|m| {
-            self.probe_lanes[m][s].map(|lane| self.probes.values(lane, row.output, starts))
+        let [a, b] = moves.map(|m| match m.and_then(|m| self.probe_lanes[m][s]) {
+            Some(lane) => self.probes.values(lane, row.output, starts),
+            None => {
+                let own = point * self.problem.simulations.len() + s;
+                self.base.values(own, row.output, starts)
+            }
         });
         a == b
     }
@@ -462,20 +468,8 @@ impl Scorer<'_> {
     ) -> ProbePair {
         let Pair { parameter, eps, point, first_move } = pair;
         let [plus, minus] = [first_move, first_move + 1].map(|m| self.probe(point, m, affected));
-        let nan = f64::NAN;
-        let mut result = ProbePair {
-            parameter,
-            eps,
-            plus: self.objective_at(&plus, affected, contributions),
-            minus: self.objective_at(&minus, affected, contributions),
-            paired_forward: nan,
-            paired_backward: nan,
-            paired_central: nan,
-            round_off: nan,
-            unmoved_round_off: nan,
-            unreached_round_off: nan,
-            step_noise: nan,
-        };
+        let values = [&plus, &minus].map(|side| self.objective_at(side, affected, contributions));
+        let mut result = ProbePair::of_values(parameter, eps, values[0], values[1]);
         let scale = self.problem.parameters[parameter.position()].scale;
         let place = parameter.position();
         let here = (self.points[point][place], self.linear[point][place]);
@@ -502,9 +496,20 @@ impl Scorer<'_> {
             let step = scale.distance(plus.coordinate.1, minus.coordinate.1);
             let change = difference(&|i| plus.predictions[i], &|i| minus.predictions[i]);
             result.paired_central = (change + of_prior(plus.coordinate, minus.coordinate)) / step;
+        }
+        // Where one side has no value, the point itself is the other.
+        if plus.is_ok() || minus.is_ok() {
+            let own: Vec<Prediction> = match plus.is_ok() && minus.is_ok() {
+                true => Vec::new(),
+                false => (0..affected.rows.len()).map(base).collect(),
+            };
+            let [above, below] = [&plus, &minus]
+                .map(|side| side.as_ref().map_or(own.as_slice(), |s| s.predictions.as_slice()));
+            let moves =
+                [plus.is_ok().then_some(first_move), minus.is_ok().then_some(first_move + 1)];
+            let sides = ([above, below], moves);
             let prior = self.problem.priors.terms()[place].value(here.0, here.1);
-            let moves = [first_move, first_move + 1];
-            let sums = self.round_off(affected, predictions, ([plus, minus], moves), prior);
+            let sums = self.round_off(point, affected, predictions, sides, prior);
             [result.round_off, result.unmoved_round_off, result.unreached_round_off] =
                 sums.map(|sum| sum / eps);
             let of_row = |r: &RowIdx| tolerances.get(r.position()).copied().unwrap_or(0.0);

@@ -4,7 +4,7 @@ use super::folder::Parameter;
 use super::scale::Scale;
 use super::svg::{Anchor, Svg};
 use super::text::figures;
-use crate::check::VerdictKind;
+use crate::check::{Reason, VerdictKind};
 
 const WIDTH: f64 = 960.0;
 const ROW: f64 = 24.0;
@@ -55,7 +55,8 @@ fn row(svg: &mut Svg, parameter: &Parameter, top: f64, rates: &Scale) {
         }
         let width = (BAR[1] - BAR[0]) * count as f64 / total as f64;
         let name = kind.name();
-        let title = format!("{}: {count} of {total} {name}", parameter.id);
+        let title =
+            format!("{}: {count} of {total} {name}{}", parameter.id, reasons(parameter, *kind));
         svg.rect(&format!("bar v-{name}"), [left, top + 3.0], [width, ROW - 6.0], &title);
         let text = count.to_string();
         if width > DIGIT * text.len() as f64 + 4.0 {
@@ -77,4 +78,15 @@ fn row(svg: &mut Svg, parameter: &Parameter, top: f64, rates: &Scale) {
     if parameter.is_consistent {
         svg.text("label alarm", Anchor::End, [WIDTH, middle + 4.0], "consistent");
     }
+}
+
+/// In brackets, how many points have which reason; nothing for a class without reasons.
+fn reasons(parameter: &Parameter, kind: VerdictKind) -> String {
+    let words: Vec<String> = Reason::ALL
+        .iter()
+        .zip(&parameter.reasons)
+        .filter(|(reason, count)| reason.kind() == kind && **count > 0)
+        .map(|(reason, count)| format!("{} {count}", reason.name()))
+        .collect();
+    if words.is_empty() { String::new() } else { format!(" ({})", words.join(", ")) }
 }

@@ -4,7 +4,7 @@ use super::ReportError;
 use super::run::Run;
 use super::table::Table;
 use super::text::clean;
-use crate::check::VerdictKind;
+use crate::check::{ErrorModel, Reason, VerdictKind};
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
@@ -37,6 +37,8 @@ pub(super) struct Parameter {
     pub(super) id: String,
     /// Points by class, in the order of [`VerdictKind::ALL`].
     pub(super) counts: [u64; VerdictKind::ALL.len()],
+    /// Inconclusive and failed points by reason, in the order of [`Reason::ALL`].
+    pub(super) reasons: [u64; Reason::ALL.len()],
     /// fail/(pass + fail), and its confidence interval.
     pub(super) rate: f64,
     pub(super) low: f64,
@@ -46,6 +48,10 @@ pub(super) struct Parameter {
     pub(super) is_consistent: bool,
     /// What kind of mistake it looks like; empty where nothing is said.
     pub(super) diagnosis: String,
+    /// Where it fails; empty where nothing is said.
+    pub(super) location: String,
+    /// Fits of error against eps, in the order of [`DIFFERENCES`].
+    pub(super) models: [Option<ErrorModel>; DIFFERENCES.len()],
     pub(super) eps: Vec<EpsRow>,
 }
 
@@ -83,13 +89,15 @@ pub(super) struct Dot {
 }
 
 impl Sweep {
-    /// Reads `run.json`, `parameters.csv`, `eps.csv`, `points.csv` and `best.csv` of a folder.
+    /// Reads `run.json`, `parameters.csv`, `eps.csv`, `where.csv`, `points.csv` and `best.csv` of a
+    /// folder.
     pub(super) fn read(folder: &Path) -> Result<Self, ReportError> {
         let run = Run::read(folder.join("run.json"), LONGEST_RECORD)?;
         let mut table = Table::open(folder.join("parameters.csv"))?;
         let header = table.header.iter().map(clean).collect();
         let (mut parameters, cells) = read_parameters(&mut table)?;
         read_eps(folder, &mut parameters)?;
+        read_where(folder, &mut parameters)?;
         parameters.sort_by(|a, b| badness(b).partial_cmp(&badness(a)).expect("no NaN in it"));
         let mut scatters = chosen(&parameters);
         let is_cut = read_dots(folder, &mut scatters)?;
@@ -108,6 +116,10 @@ fn read_parameters(table: &mut Table) -> Result<(Vec<Parameter>, Vec<Vec<String>
         "consistent_failure",
     ];
     expected.extend(statistics);
+    let reasons = Reason::ALL.map(|r| format!("{}_{}", r.kind().name(), r.name()));
+    expected.extend(reasons.iter().map(String::as_str));
+    let models = DIFFERENCES.map(|d| ["a", "p", "s"].map(|name| format!("{d}_{name}")));
+    expected.extend(models.iter().flatten().map(String::as_str));
     let id_at = table.column("parameter", &expected)?;
     let mut counts_at = [0; VerdictKind::ALL.len()];
     for (at, kind) in counts_at.iter_mut().zip(VerdictKind::ALL) {
@@ -115,6 +127,14 @@ fn read_parameters(table: &mut Table) -> Result<(Vec<Parameter>, Vec<Vec<String>
     }
     let mut statistics_at = [0; 5];
     for (at, name) in statistics_at.iter_mut().zip(statistics) {
+        *at = table.column(name, &expected)?;
+    }
+    let mut reasons_at = [0; Reason::ALL.len()];
+    for (at, name) in reasons_at.iter_mut().zip(&reasons) {
+        *at = table.column(name, &expected)?;
+    }
+    let mut models_at = [[0; 3]; DIFFERENCES.len()];
+    for (at, name) in models_at.iter_mut().flatten().zip(models.iter().flatten()) {
         *at = table.column(name, &expected)?;
     }
     let [rate_at, low_at, high_at, largest_at, consistent_at] = statistics_at;
@@ -133,6 +153,14 @@ fn read_parameters(table: &mut Table) -> Result<(Vec<Parameter>, Vec<Vec<String>
         for (count, at) in counts.iter_mut().zip(counts_at) {
             *count = table.count(at)?;
         }
+        let mut reasons = [0; Reason::ALL.len()];
+        for (count, at) in reasons.iter_mut().zip(reasons_at) {
+            *count = table.count(at)?;
+        }
+        let mut models = [None; DIFFERENCES.len()];
+        for (model, at) in models.iter_mut().zip(models_at) {
+            *model = read_model(table, at)?;
+        }
         let is_consistent = match table.text(consistent_at) {
             "yes" => true,
             "no" => false,
@@ -141,12 +169,15 @@ fn read_parameters(table: &mut Table) -> Result<(Vec<Parameter>, Vec<Vec<String>
         parameters.push(Parameter {
             id,
             counts,
+            reasons,
             rate: table.number(rate_at)?,
             low: table.number(low_at)?,
             high: table.number(high_at)?,
             largest: table.number(largest_at)?,
             is_consistent,
             diagnosis: diagnosis_at.map_or(String::new(), |at| clean(table.text(at))),
+            location: String::new(),
+            models,
             eps: Vec::new(),
         });
         cells.push(table.cells());
@@ -157,6 +188,46 @@ fn read_parameters(table: &mut Table) -> Result<(Vec<Parameter>, Vec<Vec<String>
     Ok((parameters, cells))
 }
 
+/// A fit; none where its cells are NaN.
+fn read_model(table: &Table, [a, p, s]: [usize; 3]) -> Result<Option<ErrorModel>, ReportError> {
+    let [a_is, p_is, s_is] = [table.number(a)?, table.number(p)?, table.number(s)?];
+    if [a_is, p_is, s_is].iter().all(|v| v.is_nan()) {
+        return Ok(None);
+    }
+    for (at, value) in [(a, a_is), (s, s_is)] {
+        if !(value > 0.0 && value.is_finite()) {
+            return Err(table.bad_cell(at, "a positive number, or NaN with the other two"));
+        }
+    }
+    if !(p_is.fract() == 0.0 && (1.0..=9.0).contains(&p_is)) {
+        return Err(table.bad_cell(p, "a whole number from 1 to 9, or NaN with the other two"));
+    }
+    Ok(Some(ErrorModel { a: a_is, p: p_is as i32, s: s_is }))
+}
+
+/// The sentences of `where.csv`, at most one a parameter.
+fn read_where(folder: &Path, parameters: &mut [Parameter]) -> Result<(), ReportError> {
+    let mut table = Table::open(folder.join("where.csv"))?;
+    let expected = ["parameter", "sentence"];
+    let [id_at, sentence_at] =
+        [table.column("parameter", &expected)?, table.column("sentence", &expected)?];
+    let places = places(parameters);
+    while table.advance()? {
+        let Some(&place) = places.get(&clean(table.text(id_at))) else {
+            return Err(table.bad_cell(id_at, "a parameter of parameters.csv"));
+        };
+        if !table.text(sentence_at).is_empty() {
+            parameters[place].location = clean(table.text(sentence_at));
+        }
+    }
+    Ok(())
+}
+
+/// Places of the parameters by id.
+fn places(parameters: &[Parameter]) -> HashMap<String, usize> {
+    parameters.iter().enumerate().map(|(i, p)| (p.id.clone(), i)).collect()
+}
+
 fn read_eps(folder: &Path, parameters: &mut [Parameter]) -> Result<(), ReportError> {
     let mut table = Table::open(folder.join("eps.csv"))?;
     let expected = ["parameter", "eps", "plain_error_median", "paired_error_median"];
@@ -164,8 +235,7 @@ fn read_eps(folder: &Path, parameters: &mut [Parameter]) -> Result<(), ReportErr
     for (at, name) in at.iter_mut().zip(expected) {
         *at = table.column(name, &expected)?;
     }
-    let places: HashMap<String, usize> =
-        parameters.iter().enumerate().map(|(i, p)| (p.id.clone(), i)).collect();
+    let places = places(parameters);
     while table.advance()? {
         let Some(&place) = places.get(&clean(table.text(at[0]))) else {
             return Err(table.bad_cell(at[0], "a parameter of parameters.csv"));

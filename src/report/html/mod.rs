@@ -6,7 +6,6 @@
 
 mod bars;
 mod error;
-mod fit;
 mod folder;
 mod heat;
 mod page;

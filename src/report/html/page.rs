@@ -28,9 +28,11 @@ pub(super) fn page(sweep: &Sweep) -> Result<String, ReportError> {
     let worst = &sweep.parameters[..sweep.parameters.len().min(MOST_ROWS)];
     let vees: Vec<&Parameter> = sweep.parameters.iter().take(MOST_VEES).collect();
     let named = || sweep.parameters.iter().filter(|p| p.is_consistent).take(MOST_NAMED);
-    let value = |p: &Parameter| context! { id => &p.id, diagnosis => &p.diagnosis };
+    let value = |p: &Parameter| context! { id => &p.id, diagnosis => &p.diagnosis, location => &p.location };
     let failing: Vec<Value> = named().map(value).collect();
     let diagnosed: Vec<Value> = named().filter(|p| !p.diagnosis.is_empty()).map(value).collect();
+    let located = sweep.parameters.iter().filter(|p| !p.location.is_empty());
+    let located: Vec<Value> = located.take(MOST_NAMED).map(value).collect();
     let consistent = sweep.parameters.iter().filter(|p| p.is_consistent).count();
     let settings: Vec<Value> = run
         .settings
@@ -51,6 +53,7 @@ pub(super) fn page(sweep: &Sweep) -> Result<String, ReportError> {
         seed => run.number("seed")?,
         failing => failing,
         diagnosed => diagnosed,
+        located => located,
         unnamed => consistent.saturating_sub(MOST_NAMED),
         all_parameters => sweep.parameters.len(),
         rows => worst.len(),
@@ -92,11 +95,13 @@ fn verdict(kind: VerdictKind) -> Value {
     let meaning = match kind {
         VerdictKind::Pass => "gradient and differences agree",
         VerdictKind::Fail => "they differ by more than tolerance and bound",
-        VerdictKind::Inconclusive => "the bound is too wide to tell",
+        VerdictKind::Inconclusive => "the bound is too wide to tell (noise or truncation)",
         VerdictKind::Kink => "one-sided differences differ: no derivative",
         VerdictKind::Insensitive => "both are zero as far as can be seen",
         VerdictKind::GradientMissing => "the gradient is NaN, infinite or absent",
-        VerdictKind::Failed => "the simulation failed",
+        VerdictKind::Failed => {
+            "no value at the point (base), or none above (plus), below (minus) or on both sides of it"
+        }
     };
     let d = super::scatter::mark(kind, [7.0, 7.0]);
     context! { name => kind.name(), meaning => meaning, d => d }

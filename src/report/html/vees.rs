@@ -1,10 +1,10 @@
 //! The V: error against eps, both logarithmic, one small plot a parameter.
 
-use super::fit::VShape;
 use super::folder::{DIFFERENCES, Parameter};
 use super::scale::Scale;
 use super::svg::{Anchor, Svg, place, polyline};
 use super::text::figures;
+use crate::check::ErrorModel;
 
 pub(super) const WIDTH: f64 = 300.0;
 pub(super) const HEIGHT: f64 = 210.0;
@@ -43,10 +43,10 @@ fn panel(k: usize, parameter: &Parameter, x: &Scale, y: &Scale) -> Panel {
             .map(|row| (row.eps, row.errors[difference]))
             .filter(|(_, y)| y.is_finite())
             .collect();
-        if let Some(shape) = VShape::fit(&points) {
-            svg.path(&format!("fit {name}"), &curve(&shape, x, y));
-            let best = shape.best_eps();
-            notes.push(format!("{} {name}", figures(best, 2)));
+        if let Some(model) = &parameter.models[difference] {
+            svg.path(&format!("fit {name}"), &curve(model, x, y));
+            let best = model.recommended_eps();
+            notes.push(format!("{} {name} (order {})", figures(best, 2), model.p));
             svg.line(&format!("least {name}"), [x.at(best), BOTTOM], [x.at(best), BOTTOM - 8.0]);
         }
         let places: Vec<[f64; 2]> = points.iter().map(|&(e, v)| [x.at(e), y.at(v)]).collect();
@@ -82,12 +82,12 @@ pub(super) fn mark(name: &str, [x, y]: [f64; 2]) -> String {
 }
 
 /// The fitted curve where it lies within the plot.
-fn curve(shape: &VShape, x: &Scale, y: &Scale) -> String {
+fn curve(model: &ErrorModel, x: &Scale, y: &Scale) -> String {
     let (low, high) = x.ends();
     let ratio = high / low;
     let points: Vec<[f64; 2]> = (0..=PIECES)
         .map(|i| low * ratio.powf(i as f64 / PIECES as f64))
-        .map(|eps| (eps, shape.error(eps)))
+        .map(|eps| (eps, model.error(eps)))
         .filter(|(_, error)| y.holds(*error))
         .map(|(eps, error)| [x.at(eps), y.at(error)])
         .collect();
