@@ -2,6 +2,10 @@
 
 mod file;
 mod forward;
+mod parts;
+mod terms;
 
 pub use file::{FileGradients, GradientError, read_gradients};
-pub use forward::{ForwardGradient, Gradient, TangentBlock};
+pub use forward::{ForwardGradient, Gradient};
+pub use parts::PartGradients;
+pub use terms::{SimulationOutputs, TangentBlock};
