@@ -1,16 +1,28 @@
 //! From objectives at points and probes to tables, estimates with bounds, verdicts and statistics
 //! over points.
 
+mod attribution;
 mod diagnosis;
 mod estimate;
+mod groups;
+mod localise;
+mod parts;
+mod residuals;
 mod run;
 mod statistics;
 mod table;
 pub mod tolerances;
 mod verdict;
 
+pub use attribution::{
+    Attribution, Claim, FailingPoint, FailingPoints, Finding, Mismatch, attribute, findings,
+};
 pub use diagnosis::{Diagnosis, Mark};
 pub use estimate::{Estimate, Ladder, Rung, estimate};
+pub use groups::{GroupKind, Groups, row_numbers};
+pub use localise::{GroupStatistics, GroupSummary, localise};
+pub use parts::{JudgedParts, PartCell, PartCells, PartGradient, WorstCell, own_part};
+pub use residuals::{ResidualCells, ResidualRow, ResidualSummary, check_residuals};
 pub use run::{
     AllowanceSource, CheckPlan, CheckSummary, GradientSource, JudgedCell, JudgedPoint, judge_point,
     own_gradient, run, run_with_allowance,

@@ -45,8 +45,9 @@ impl<'a> ForwardGradient<'a> {
         let mut by_slot = vec![vec![[0.0_f64; 2]; slot_count]; table.periods.len()];
         let (by_parameter, magnitudes) = (&mut self.gradient_linear, &mut self.magnitude_linear);
         let source = (self.problem, self.objective, self.linear);
-        let derivatives =
-            |model, measured, prediction| Measure::Likelihood.derivatives(model, measured, prediction);
+        let derivatives = |model, measured, prediction| {
+            Measure::Likelihood.derivatives(model, measured, prediction)
+        };
         for_each_term(source, outputs, derivatives, |row, target, term| match target {
             Target::Slot(slot) => {
                 let period = self.problem.rows[row.position()].period;

@@ -391,7 +391,8 @@ impl<'e, 'p> Part<'e, 'p> {
             .collect::<Result<Vec<Run>, EngineError>>()?;
         let scorer = part.scorer(&probed, &moves, &tangents, points, parameters, eps);
         let results = scorer.score();
-        let parts = partition.map(|(partition, first)| scorer.score_parts(&results, partition, first));
+        let parts =
+            partition.map(|(partition, first)| scorer.score_parts(&results, partition, first));
         part.results = results;
         part.parts = parts.unwrap_or_default();
         let runs = || std::iter::once(&part.adaptive).chain(&probed.run).chain(&tangents);

@@ -95,7 +95,8 @@ impl Evaluator<'_> {
             let mut first = 0;
             for evaluator in std::iter::once(self).chain(&self.others) {
                 let mine = (partition, first);
-                models.push((first, Part::evaluate(evaluator, points, parameters, eps, Some(mine))?));
+                models
+                    .push((first, Part::evaluate(evaluator, points, parameters, eps, Some(mine))?));
                 first += evaluator.problem.own_counts().1;
             }
             let (firsts, mut models): (Vec<usize>, Vec<Part<'_, '_>>) = models.into_iter().unzip();
@@ -307,8 +308,7 @@ impl Scorer<'_> {
             let (plus, minus) = (at(&plus, &failed[0]), at(&minus, &failed[1]));
             let here = base[r.position()];
             let model = self.noise_model(r);
-            let difference =
-                |to, from| partition.measure.difference(model, row.measured, to, from);
+            let difference = |to, from| partition.measure.difference(model, row.measured, to, from);
             part.forward += difference(plus, here);
             part.backward += difference(here, minus);
             part.central += difference(plus, minus);

@@ -378,15 +378,14 @@ impl Scorer<'_> {
         parameters[place] = self.problem.parameters[place].scale.unscale(probe.theta);
         let slots = self.moved_slots(point, probe.parameter, &parameters);
         let is_there = |lane: &usize| self.probes.result.reports[*lane].status == LaneStatus::Ok;
-        let trajectory_of = |s: SimulationIdx| {
-            match (lanes[s.position()].filter(is_there), &slots[s.position()]) {
+        let trajectory_of =
+            |s: SimulationIdx| match (lanes[s.position()].filter(is_there), &slots[s.position()]) {
                 (Some(lane), _) => {
                     Trajectory { run: self.probes, lane, slots: &self.probes.lanes.slots[lane] }
                 }
                 (None, Some(slots)) => Trajectory { slots, ..self.own(point, s) },
                 (None, None) => self.own(point, s),
-            }
-        };
+            };
         let predictions = self.predict(rows, &parameters, &trajectory_of);
         Moved { coordinate: (probe.theta, parameters[place]), parameters, predictions }
     }
@@ -400,7 +399,9 @@ impl Scorer<'_> {
             lane.is_some_and(|lane| self.probes.result.reports[lane].status != LaneStatus::Ok)
         };
         let lanes = self.probe_lanes[number].iter().enumerate();
-        lanes.filter(move |(_, lane)| has_failed(lane)).map(|(s, _)| SimulationIdx::from_position(s))
+        lanes
+            .filter(move |(_, lane)| has_failed(lane))
+            .map(|(s, _)| SimulationIdx::from_position(s))
     }
     /// Slots of simulations that a parameter reaches only through observables.
     fn moved_slots(

@@ -1,0 +1,223 @@
+//! Judging parts of the objective: each (point, parameter, part) is a cell of its own.
+
+use super::estimate::{Estimate, Ladder, Rung, estimate};
+use super::run::{CheckPlan, STEP_FACTOR};
+use super::verdict::{Cell, Verdict, VerdictKind, judge};
+use crate::engine::EngineError;
+use crate::index::{ParameterIdx, PointIdx};
+use crate::sweep::{Differences, Evaluator, Partition, PointParts, PointResult};
+use rayon::prelude::*;
+use std::cmp::Ordering;
+
+/// Memory that the differences of points judged together may take; those of a single parameter at a
+/// single point may take more.
+const MOST_BYTES: usize = 1 << 28;
+
+/// One cell (point × parameter × part), judged.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct PartCell {
+    pub part: usize,
+    /// NaN where it is absent.
+    pub gradient: f64,
+    pub estimate: Option<Estimate>,
+    pub verdict: Verdict,
+}
+
+/// The cell that deviates most of many: of the failing ones, else of those that pass. `error` is
+/// |gradient − estimate|/|estimate|.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct WorstCell {
+    pub point: PointIdx,
+    pub gradient: f64,
+    pub estimate: f64,
+    pub bound: f64,
+    pub error: f64,
+    pub has_failed: bool,
+}
+
+impl WorstCell {
+    /// Takes a cell's place if it deviates more; whether it does.
+    pub(super) fn offer(worst: &mut Option<Self>, point: PointIdx, cell: &PartCell) -> bool {
+        let has_failed = cell.verdict.kind == VerdictKind::Fail;
+        let Some(estimate) = cell.estimate else { return false };
+        if !has_failed && cell.verdict.kind != VerdictKind::Pass {
+            return false;
+        }
+        let error = ((cell.gradient - estimate.value) / estimate.value).abs();
+        let is_worse = worst.is_none_or(|w| {
+            let rank = (has_failed, error).partial_cmp(&(w.has_failed, w.error));
+            rank == Some(Ordering::Greater)
+        });
+        if is_worse {
+            let (gradient, bound) = (cell.gradient, estimate.bound);
+            let estimate = estimate.value;
+            *worst = Some(Self { point, gradient, estimate, bound, error, has_failed });
+        }
+        is_worse
+    }
+}
+
+/// The cells of one parameter at a point: the parts that it can change.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PartCells {
+    /// Its place in the plan.
+    pub place: usize,
+    pub parameter: ParameterIdx,
+    pub cells: Vec<PartCell>,
+}
+
+/// A point with some of the plan's parameters.
+pub struct JudgedParts<'a> {
+    pub point: PointIdx,
+    pub result: &'a PointResult,
+    /// Whether these are the first parameters of the point.
+    pub is_first: bool,
+    pub parameters: Vec<PartCells>,
+}
+
+/// Gives the derivative to judge: (point, parameter, part, own derivative).
+pub type PartGradient<'a> = dyn Fn(PointIdx, ParameterIdx, usize, f64) -> f64 + Sync + 'a;
+
+/// The program's own derivative.
+pub fn own_part(_: PointIdx, _: ParameterIdx, _: usize, own: f64) -> f64 {
+    own
+}
+
+/// Integrations done, and attempted steps of all of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Effort {
+    pub lanes: u64,
+    pub steps: u64,
+}
+
+/// Judges the parts of all points. `reached[place][part]` tells what each parameter of the plan can
+/// change. `sink` gets every point in order, with as many parameters at once as fit in memory.
+pub(super) fn judge_parts<E: From<EngineError>>(
+    evaluator: &Evaluator<'_>,
+    theta_scaled: &[Vec<f64>],
+    plan: &CheckPlan,
+    (partition, reached): (&Partition<'_>, &[Vec<bool>]),
+    gradient: &PartGradient<'_>,
+    sink: &mut dyn FnMut(&JudgedParts<'_>) -> Result<(), E>,
+) -> Result<Effort, E> {
+    let further = plan.further_eps();
+    let each = partition.count.max(1)
+        * ((plan.eps.len() + further.len()) * size_of::<Differences>() + size_of::<PartCell>());
+    let block = (MOST_BYTES / each).clamp(1, plan.parameters.len().max(1));
+    let most = (MOST_BYTES / (each * block)).max(1);
+    let chunk = evaluator.points_per_chunk(&plan.parameters, plan.eps.len()).min(most);
+    let wants = |ladder: &[(f64, Differences)]| {
+        let ladder: Vec<Rung> = ladder.iter().map(|(eps, d)| rung(*eps, d)).collect();
+        plan.wants_further(&ladder)
+    };
+    let mut effort = Effort::default();
+    for (number, points) in theta_scaled.chunks(chunk).enumerate() {
+        for (b, parameters) in plan.parameters.chunks(block).enumerate() {
+            let evaluated = evaluator.evaluate_parts(
+                points,
+                parameters,
+                &plan.eps,
+                partition,
+                (&further, &wants),
+            )?;
+            effort.lanes += evaluated.lanes;
+            effort.steps += evaluated.steps;
+            let judged: Vec<Vec<PartCells>> = evaluated
+                .parts
+                .par_iter()
+                .zip(&evaluated.points)
+                .enumerate()
+                .map(|(i, (parts, result))| {
+                    let point = PointIdx::from_position(number * chunk + i);
+                    parameters
+                        .iter()
+                        .enumerate()
+                        .map(|(j, &parameter)| PartCells {
+                            place: b * block + j,
+                            parameter,
+                            cells: cells(
+                                (point, parameter, j),
+                                (parts, result),
+                                &reached[b * block + j],
+                                plan,
+                                gradient,
+                            ),
+                        })
+                        .collect()
+                })
+                .collect();
+            for (i, (parameters, result)) in judged.into_iter().zip(&evaluated.points).enumerate() {
+                let point = PointIdx::from_position(number * chunk + i);
+                sink(&JudgedParts { point, result, is_first: b == 0, parameters })?;
+            }
+        }
+    }
+    Ok(effort)
+}
+
+/// The cells of the j-th parameter that was evaluated.
+fn cells(
+    (point, parameter, j): (PointIdx, ParameterIdx, usize),
+    (parts, result): (&PointParts, &PointResult),
+    reached: &[bool],
+    plan: &CheckPlan,
+    gradient: &PartGradient<'_>,
+) -> Vec<PartCell> {
+    let pairs: Vec<_> = parts.pairs.iter().filter(|pair| pair.parameter == parameter).collect();
+    (0..reached.len())
+        .filter(|part| reached[*part])
+        .map(|part| {
+            let ladder: Vec<Rung> =
+                pairs.iter().map(|pair| rung(pair.eps, &pair.parts[part])).collect();
+            let estimate = estimate(&ladder).map(|e| checked(e, &ladder));
+            let own = parts.gradient.get(j * reached.len() + part).copied().unwrap_or(f64::NAN);
+            let gradient = gradient(point, parameter, part, own);
+            let cell = Cell {
+                gradient,
+                estimate,
+                allowance: 0.0,
+                failure: result.objective.err(),
+                base_failed: result.objective.is_err(),
+            };
+            let verdict = judge(&cell, &plan.criteria);
+            PartCell { part, gradient, estimate, verdict }
+        })
+        .collect()
+}
+
+/// Distance between differences of two neighbouring steps over that to an estimate from larger steps
+/// above which they say nothing against it.
+const AGREEMENT: f64 = 0.1;
+
+/// An estimate that small steps do not contradict. Single rows are many, and some turn so fast that
+/// large steps agree on something else than their derivative: where the differences of two smaller
+/// steps agree with each other and not with the estimate, the bound is its distance to them.
+fn checked(estimate: Estimate, ladder: &Ladder) -> Estimate {
+    let is_alive = |r: &&Rung| r.forward != 0.0 || r.backward != 0.0;
+    let mut smaller: Vec<&Rung> = ladder
+        .iter()
+        .filter(|r| r.eps < estimate.eps && r.central.is_finite())
+        .filter(is_alive)
+        .collect();
+    smaller.sort_by(|a, b| b.eps.total_cmp(&a.eps));
+    let against = smaller.windows(2).map(|pair| {
+        let gap = (pair[0].central - pair[1].central).abs();
+        let distance = (pair[1].central - estimate.value).abs();
+        if gap < AGREEMENT * distance { distance } else { 0.0 }
+    });
+    let bound = against.filter(|d| *d > estimate.bound).fold(estimate.bound, f64::max);
+    // What is below the smallest normal number has lost its digits.
+    Estimate { bound, floor: estimate.floor + f64::MIN_POSITIVE, ..estimate }
+}
+
+fn rung(eps: f64, differences: &Differences) -> Rung {
+    Rung {
+        eps,
+        forward: differences.forward,
+        backward: differences.backward,
+        central: differences.central,
+        noise: differences.round_off - differences.unmoved_round_off
+            + STEP_FACTOR * differences.step_noise,
+        unseen: differences.unmoved_round_off + differences.unreached_round_off,
+    }
+}
