@@ -12,6 +12,7 @@ use super::verdict::VerdictKind;
 use crate::engine::EngineError;
 use crate::index::ParameterIdx;
 use crate::sweep::{Evaluator, PointParts};
+use std::fmt;
 
 /// Failing points that are kept, in all and for each parameter.
 const MOST_POINTS: usize = 200;
@@ -56,12 +57,30 @@ pub enum Claim {
     NoiseMissing,
 }
 
-/// How a parameter's mismatch compares with the derivative of one group; or of all rows, where none
-/// is named, which tells of sigma only.
+/// Whose contribution it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Source {
+    Rows(GroupKind, String),
+    Prior,
+    /// Tells of sigma only: the sum of everything is the gradient itself.
+    AllRows,
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Rows(kind, name) => write!(f, "{kind} {name}"),
+            Self::Prior => f.write_str("the prior"),
+            Self::AllRows => f.write_str("all rows"),
+        }
+    }
+}
+
+/// How a parameter's mismatch compares with the derivative of one group.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Attribution {
     pub kind: GroupKind,
-    pub group: Option<String>,
+    pub source: Source,
     pub parameter: ParameterIdx,
     /// Failing points that can tell.
     pub telling: usize,
@@ -81,8 +100,7 @@ pub struct Attribution {
 pub struct Finding {
     pub parameter: ParameterIdx,
     pub claim: Claim,
-    /// None where it is all rows.
-    pub group: Option<(GroupKind, String)>,
+    pub source: Source,
     /// Points that say so, and all that can tell.
     pub bearing: usize,
     pub telling: usize,
@@ -217,7 +235,7 @@ pub fn attribute(
             let alive = tallies.into_iter().enumerate().filter(|(_, tally)| tally.is_alive);
             found.extend(alive.map(|(group, tally)| Attribution {
                 kind: groups.kind,
-                group: groups.names.get(group).cloned(),
+                source: source(groups, group),
                 parameter,
                 telling,
                 missing: tally.missing,
@@ -229,6 +247,15 @@ pub fn attribute(
         }
     }
     Ok(found)
+}
+
+/// The source of a number: of a group, or behind them of all rows.
+fn source(groups: &Groups, number: usize) -> Source {
+    match groups.names.get(number) {
+        None => Source::AllRows,
+        Some(_) if groups.prior == Some(number) => Source::Prior,
+        Some(name) => Source::Rows(groups.kind, name.clone()),
+    }
 }
 
 /// The groups' derivatives of the j-th parameter, in all and through sigma; none where the point
@@ -258,15 +285,15 @@ pub fn findings(attributions: &[Attribution]) -> Vec<Finding> {
         (Claim::NoiseMissing, |a| a.noise_missing),
     ] {
         // Where sigma of one group only knows the parameter, all rows and this group are the same.
-        let all_first = |a: &&Attribution| a.group.is_none();
+        let all_first = |a: &&Attribution| a.source == Source::AllRows;
         let (whole, parts): (Vec<&Attribution>, Vec<_>) = attributions.iter().partition(all_first);
         for a in whole.into_iter().chain(parts) {
             let (bearing, telling) = (bearing(a), a.telling);
             if telling < FEWEST_POINTS || (bearing as f64) < PART * telling as f64 {
                 continue;
             }
-            let group = a.group.clone().map(|name| (a.kind, name));
-            let finding = Finding { parameter: a.parameter, claim, group, bearing, telling };
+            let source = a.source.clone();
+            let finding = Finding { parameter: a.parameter, claim, source, bearing, telling };
             match found.iter_mut().find(|f| f.parameter == a.parameter) {
                 None => found.push(finding),
                 Some(known) if bearing * known.telling > known.bearing * telling => {

@@ -5,8 +5,7 @@
 //! are those of real bug reports: a sign, a factor 2 or ½, a zero, the chain rule's factors of
 //! parameter scales, another parameter's component, a term that is linear in the parameter.
 
-use super::attribution::{Claim, Finding};
-use super::groups::GroupKind;
+use super::attribution::{Claim, Finding, Source};
 use crate::index::ParameterIdx;
 use crate::model::EstimatedParameter;
 use crate::petab::ParameterScale;
@@ -58,7 +57,7 @@ pub enum Mark {
     /// a normal prior.
     LinearOffset { slope: f64 },
     /// A group of rows, or the derivative of sigma, is missing or there twice.
-    Contribution(Claim, Option<(GroupKind, String)>),
+    Contribution(Claim, Source),
     /// None that is known.
     Unknown,
 }
@@ -118,23 +117,16 @@ impl fmt::Display for Diagnosis {
                 "off by a term linear in the parameter (slope {}): a prior or a penalty is missing",
                 short(*slope)
             )?,
-            Mark::Contribution(claim, group) => {
-                let of = |what: &str| match group {
-                    Some((kind, name)) => format!("{what} of {kind} {name}"),
-                    None => what.to_owned(),
-                };
-                match claim {
-                    Claim::Missing => {
-                        write!(f, "what is missing is {}", of("the contribution"))?;
-                    }
-                    Claim::Doubled => write!(f, "{} is there twice", of("the contribution"))?,
-                    Claim::NoiseMissing => write!(
-                        f,
-                        "what is missing is {}",
-                        of("the derivative through the noise parameters")
-                    )?,
-                }
+            Mark::Contribution(Claim::Missing, source) => {
+                write!(f, "what is missing is the contribution of {source}")?;
             }
+            Mark::Contribution(Claim::Doubled, source) => {
+                write!(f, "the contribution of {source} is there twice")?;
+            }
+            Mark::Contribution(Claim::NoiseMissing, source) => write!(
+                f,
+                "what is missing is the derivative through the noise parameters of {source}"
+            )?,
             Mark::Unknown => return write!(f, "no known mark in {failing} failing points"),
         }
         write!(f, " ({bearing} of {failing} failing points)")
@@ -150,7 +142,7 @@ impl Diagnosis {
     /// What a finding says, where it says more than what is known so far.
     pub fn improved(known: Option<Self>, finding: &Finding) -> Self {
         let found = Self {
-            mark: Mark::Contribution(finding.claim, finding.group.clone()),
+            mark: Mark::Contribution(finding.claim, finding.source.clone()),
             bearing: finding.bearing,
             failing: finding.telling,
             swapped_id: None,
@@ -221,7 +213,7 @@ pub fn diagnose(
         });
         found.push((Mark::Swapped(index), bearing));
     }
-    found.extend(constant_factor(&failing, place, &is_close));
+    found.extend(constant_factor(&failing, place));
     found.extend(offsets(&failing, place, own));
     // The first of equals: the simpler marks come first.
     let best = found.into_iter().rev().max_by_key(|(_, bearing)| *bearing);
@@ -236,16 +228,15 @@ pub fn diagnose(
 }
 
 /// Any other number that the ratio is everywhere.
-fn constant_factor(
-    failing: &[&Sample],
-    place: usize,
-    is_close: &dyn Fn(&SampleCell, f64, f64) -> bool,
-) -> Option<(Mark, usize)> {
+fn constant_factor(failing: &[&Sample], place: usize) -> Option<(Mark, usize)> {
     let ratios = failing.iter().map(|s| s.cells[place].gradient / s.cells[place].estimate);
     let factor = median(ratios.filter(|r| r.is_finite()).collect())?;
+    // Near 1 the mismatch, not the gradient, is what must be the same part everywhere.
+    let closeness = CLOSE * (factor - 1.0).abs().min(factor.abs());
     let bears = |s: &&&Sample| {
         let cell = &s.cells[place];
-        is_close(cell, factor * cell.estimate, factor)
+        let off = (cell.gradient - factor * cell.estimate).abs();
+        off <= closeness * cell.estimate.abs() + factor.abs() * cell.bound
     };
     (factor != 0.0).then(|| (Mark::Factor(factor), failing.iter().filter(bears).count()))
 }

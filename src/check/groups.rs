@@ -57,7 +57,7 @@ pub struct Groups {
     pub names: Vec<String>,
     /// The group of each row, counted through all models.
     group_of: Vec<usize>,
-    prior: Option<usize>,
+    pub(super) prior: Option<usize>,
 }
 
 /// The group of all priors.

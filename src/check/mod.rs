@@ -15,7 +15,7 @@ pub mod tolerances;
 mod verdict;
 
 pub use attribution::{
-    Attribution, Claim, FailingPoint, FailingPoints, Finding, Mismatch, attribute, findings,
+    Attribution, Claim, FailingPoint, FailingPoints, Finding, Mismatch, Source, attribute, findings,
 };
 pub use diagnosis::{Diagnosis, Mark};
 pub use estimate::{Estimate, Ladder, Rung, estimate};

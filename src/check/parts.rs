@@ -189,23 +189,34 @@ fn cells(
 /// above which they say nothing against it.
 const AGREEMENT: f64 = 0.1;
 
-/// An estimate that small steps do not contradict. Single rows are many, and some turn so fast that
-/// large steps agree on something else than their derivative: where the differences of two smaller
-/// steps agree with each other and not with the estimate, the bound is its distance to them.
+/// An estimate with what its own ladder says against it. Single rows are many: some turn so fast
+/// that large steps agree on something else than their derivative, some have noise that rounding
+/// does not explain, as of states far below the absolute tolerance.
+///
+/// Where the differences of two smaller steps agree with each other and not with the estimate, the
+/// bound is its distance to them. The gap between forward and backward difference is proportional
+/// to the step; by what it is not, from the next larger step to that of the estimate, the bound
+/// grows.
 fn checked(estimate: Estimate, ladder: &Ladder) -> Estimate {
-    let is_alive = |r: &&Rung| r.forward != 0.0 || r.backward != 0.0;
-    let mut smaller: Vec<&Rung> = ladder
-        .iter()
-        .filter(|r| r.eps < estimate.eps && r.central.is_finite())
-        .filter(is_alive)
-        .collect();
-    smaller.sort_by(|a, b| b.eps.total_cmp(&a.eps));
-    let against = smaller.windows(2).map(|pair| {
-        let gap = (pair[0].central - pair[1].central).abs();
+    let mut rungs: Vec<&Rung> = ladder.iter().filter(|r| r.central.is_finite()).collect();
+    rungs.sort_by(|a, b| b.eps.total_cmp(&a.eps));
+    let last = rungs.partition_point(|r| r.eps > estimate.eps);
+    let gap = |r: &Rung| r.forward - r.backward;
+    let mut bound = estimate.bound;
+    if let (Some(larger), Some(own)) = (last.checked_sub(1).map(|i| rungs[i]), rungs.get(last)) {
+        let excess = (gap(own) - gap(larger) * (own.eps / larger.eps)).abs();
+        bound += if excess.is_finite() { excess } else { 0.0 };
+    }
+    // Steps over which nothing changed tell nothing.
+    let is_alive = |r: &&&Rung| r.forward != 0.0 || r.backward != 0.0;
+    let smaller: Vec<&Rung> = rungs.iter().skip(last + 1).filter(is_alive).copied().collect();
+    for pair in smaller.windows(2) {
+        let between = (pair[0].central - pair[1].central).abs();
         let distance = (pair[1].central - estimate.value).abs();
-        if gap < AGREEMENT * distance { distance } else { 0.0 }
-    });
-    let bound = against.filter(|d| *d > estimate.bound).fold(estimate.bound, f64::max);
+        if between < AGREEMENT * distance {
+            bound = bound.max(distance);
+        }
+    }
     // What is below the smallest normal number has lost its digits.
     Estimate { bound, floor: estimate.floor + f64::MIN_POSITIVE, ..estimate }
 }

@@ -2,8 +2,8 @@
 
 use super::csv_tables::{into_inner, number};
 use crate::check::{
-    Attribution, GroupSummary, Groups, JudgedParts, ResidualSummary, VerdictKind, WorstCell,
-    row_numbers,
+    Attribution, GroupSummary, Groups, JudgedParts, ResidualSummary, Source, VerdictKind,
+    WorstCell, row_numbers,
 };
 use crate::model::OdeProblem;
 use crate::objective::NoiseModel;
@@ -73,7 +73,10 @@ pub fn write_attributions<W: Write>(
     for a in attributions {
         let counts = [a.telling, a.missing, a.doubled, a.noise_missing].map(|n| n.to_string());
         let id = &problem.parameters[a.parameter.position()].id;
-        let group = a.group.clone().unwrap_or_default();
+        let group = match &a.source {
+            Source::Rows(_, name) => name.clone(),
+            other => other.to_string(),
+        };
         let mut record = vec![a.kind.name().to_owned(), group, id.clone()];
         record.extend(counts);
         record.extend([a.ratio, a.explained].map(number));

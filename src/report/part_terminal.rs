@@ -98,13 +98,9 @@ pub fn attribution_table(
         of(b).total_cmp(&of(a)).then(explained(b).total_cmp(&explained(a)))
     });
     for a in sorted.into_iter().take(MOST_LINES) {
-        let group = match &a.group {
-            Some(name) => format!("{} {name}", a.kind),
-            None => "all rows".to_owned(),
-        };
         let counts = [a.telling, a.missing, a.doubled, a.noise_missing];
         let mut cells =
-            vec![Cell::new(&problem.parameters[a.parameter.position()].id), Cell::new(group)];
+            vec![Cell::new(&problem.parameters[a.parameter.position()].id), Cell::new(&a.source)];
         cells.extend(counts.map(|n| right(n.to_string())));
         let figure = |x: f64| right(if x.is_nan() { String::new() } else { short(x) });
         cells.extend([a.ratio, a.explained].map(figure));
