@@ -214,7 +214,8 @@ fn parts_add_up_to_the_references() {
         for kind in GroupKind::ALL.into_iter().rev() {
             let groups = Groups::new(&problem, kind);
             let count = groups.names.len();
-            let found = parts(&problem, &[theta.clone()], &groups.partition(false)).remove(0);
+            let found =
+                parts(&problem, std::slice::from_ref(&theta), &groups.partition(false)).remove(0);
             for (j, expected) in gradient.iter().enumerate() {
                 let terms = &found.gradient[j * count..][..count];
                 if kind == GroupKind::Row {
@@ -328,10 +329,13 @@ fn right_derivatives_fail_in_no_group() {
     }
 }
 
+/// What becomes of a right derivative.
+type Change = fn(f64) -> f64;
+
 #[test]
 fn a_defect_is_found_in_its_group_and_in_no_other() {
     let problem = model::load(&data("conversion")).unwrap();
-    let defects: [(&str, fn(f64) -> f64); 3] =
+    let defects: [(&str, Change); 3] =
         [("dropped", |_| 0.0), ("sign", |d| -d), ("1 %", |d| 0.99 * d)];
     // (kind, group, parameter that it can change): condition high, obs_B, t = 1.5, row 17.
     for (kind, group, name, parameter) in [
@@ -451,8 +455,11 @@ fn read(path: &Path) -> Vec<BTreeMap<String, String>> {
 
 const IDS: [&str; 6] = ["k1", "k2", "scale_B", "sd_A", "sd_B", "b_frac"];
 
-/// A folder with the conversion problem, 100 points and a gradient file: `defect(j, point, θ, rows)`
-/// is what the gradient adds to the sum of the rows' derivatives.
+/// What a gradient has too much: (parameter, point, θ, rows).
+type Defect<'a> = dyn Fn(usize, usize, &[f64], &[Exact]) -> f64 + 'a;
+
+/// A folder with the conversion problem, 100 points and a gradient file: the closed form with
+/// a defect.
 struct Foreign {
     folder: TempDir,
     points: Vec<Vec<f64>>,
@@ -493,7 +500,7 @@ impl Foreign {
         self.folder.path()
     }
 
-    fn write(&self, defect: &dyn Fn(usize, usize, &[f64], &[Exact]) -> f64) {
+    fn write(&self, defect: &Defect<'_>) {
         let table = self.path().join("p/measurements.tsv");
         let mut text = format!("point,{}\n", IDS.join(","));
         for (i, theta) in self.points.iter().enumerate() {

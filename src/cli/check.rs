@@ -22,7 +22,9 @@ use std::process::ExitCode;
 #[command(after_help = "Examples:\n  \
     gradsweep check data/stat5                            at the nominal point, best of five eps\n  \
     gradsweep check data/stat5 --at random:3 --eps 1e-5   three random points, one eps\n  \
-    gradsweep check data/stat5 --at points.csv --parameters k_phos --detailed --out checks.csv")]
+    gradsweep check data/stat5 --at points.csv --parameters k_phos --detailed --out checks.csv\n  \
+    gradsweep check data/stat5 --by observable            which rows carry a mismatch\n  \
+    gradsweep check data/stat5 --mode residuals --out residuals.csv")]
 pub struct Arguments {
     /// PEtab YAML file, or a folder that holds one.
     pub(super) problem: PathBuf,

@@ -30,7 +30,8 @@ use std::process::ExitCode;
 #[command(after_help = "Examples:\n  \
     gradsweep sweep data/stat5                               1,000 points, reports in stat5-sweep/\n  \
     gradsweep sweep data/stat5 --points 10000 --seed 7 --out run7 --engine gpu\n  \
-    gradsweep sweep data/stat5 --at points.csv --eps 1e-2,1e-3,1e-4 --steps adaptive")]
+    gradsweep sweep data/stat5 --at points.csv --eps 1e-2,1e-3,1e-4 --steps adaptive\n  \
+    gradsweep sweep data/stat5 --at points.csv --gradient gradients.csv --by row")]
 pub struct Arguments {
     /// PEtab YAML file, or a folder that holds one.
     pub(super) problem: PathBuf,

@@ -9,6 +9,8 @@ use comfy_table::{Cell, CellAlignment};
 
 /// Lines of a table.
 const MOST_LINES: usize = 10;
+/// Part of a mismatch below which a group that explains it is not worth a line.
+const LEAST_EXPLAINED: f64 = 0.1;
 
 fn right(text: String) -> Cell {
     Cell::new(text).set_alignment(CellAlignment::Right)
@@ -91,8 +93,13 @@ pub fn attribution_table(
         "explained",
     ]);
     let bearing = |a: &Attribution| a.missing.max(a.doubled).max(a.noise_missing);
-    let mut sorted: Vec<&Attribution> = attributions.iter().filter(|a| a.telling > 0).collect();
     let explained = |a: &Attribution| if a.explained.is_nan() { 0.0 } else { a.explained };
+    let says_something =
+        |a: &&Attribution| a.telling > 0 && (bearing(a) > 0 || explained(a) > LEAST_EXPLAINED);
+    let mut sorted: Vec<&Attribution> = attributions.iter().filter(says_something).collect();
+    if sorted.is_empty() {
+        return "no group explains a mismatch\n".to_owned();
+    }
     sorted.sort_by(|a, b| {
         let of = |x: &Attribution| bearing(x) as f64 / x.telling as f64;
         of(b).total_cmp(&of(a)).then(explained(b).total_cmp(&explained(a)))
