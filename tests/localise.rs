@@ -5,8 +5,8 @@
 //! Wrong gradients are the closed form without a group's terms; each check must name the group.
 
 use gradsweep::check::{
-    CheckPlan, Criteria, GroupKind, GroupSummary, Groups, Label, PartGradient, VerdictKind,
-    check_residuals, localise, own_part,
+    CheckPlan, Criteria, GroupKind, GroupSummary, Groups, Label, PartGradient, PartSource,
+    VerdictKind, check_residuals, localise, own_part,
 };
 use gradsweep::engine::EngineError;
 use gradsweep::engine::cpu::CpuEngine;
@@ -374,7 +374,8 @@ fn right_derivatives_of_residuals_fail_nowhere_and_wrong_ones_where_they_are() {
         let evaluator = Evaluator::new(&problem, SETTINGS, &CpuEngine, Some(&CpuEngine)).unwrap();
         let theta = startpoints::random(&problem.parameters, points, 0, 11).unwrap().theta_scaled;
         let run = |gradient: &PartGradient<'_>| {
-            check_residuals(&evaluator, &theta, &plan(&problem), gradient, &mut |_| {
+            let source = PartSource::exact(gradient);
+            check_residuals(&evaluator, &theta, &plan(&problem), source, &mut |_| {
                 Ok::<(), EngineError>(())
             })
             .unwrap()
@@ -671,6 +672,61 @@ fn what_is_no_contribution_is_not_called_one() {
     assert!(foreign.sweep("", 1)["k1"].contains("sign is wrong"));
 }
 
+/// Residuals' derivatives from a file: those of the closed form pass, one row's sign is found.
+#[test]
+fn residual_derivatives_of_another_tool() {
+    let foreign = Foreign::new(Noise::Proportional, None);
+    let table = foreign.path().join("p/measurements.tsv");
+    let write = |change: &dyn Fn(usize, usize, f64) -> Option<f64>| {
+        let mut text = "point,row,parameter,gradient\n".to_owned();
+        for (i, theta) in foreign.points.iter().enumerate() {
+            for (r, row) in exact(&table, theta, Noise::Proportional).iter().enumerate() {
+                for (j, id) in IDS.iter().enumerate().filter(|(j, _)| row.dz[*j] != 0.0) {
+                    if let Some(value) = change(r, j, row.dz[j]) {
+                        text.push_str(&format!("{i},{},{id},{value:e}\n", r + 1));
+                    }
+                }
+            }
+        }
+        fs::write(foreign.path().join("jacobian.csv"), text).unwrap();
+    };
+    let sweep = |status: i32| {
+        let line = "sweep p --at points.csv --mode residuals --gradient jacobian.csv --engine cpu \
+                    --out s --overwrite";
+        let ran = gradsweep(foreign.path(), line);
+        assert_eq!(ran.status, status, "{}{}", ran.out, ran.err);
+        let number = |row: &BTreeMap<String, String>, kind: VerdictKind| {
+            row[kind.name()].parse::<usize>().unwrap()
+        };
+        let rows = read(&foreign.path().join("s/residuals.csv"));
+        let failing = rows.iter().filter(|row| number(row, VerdictKind::Fail) > 0);
+        let failing: Vec<_> =
+            failing.map(|row| (row["row"].clone(), row["worst_parameter"].clone())).collect();
+        let passing: usize = rows.iter().map(|row| number(row, VerdictKind::Pass)).sum();
+        let missing = rows.iter().map(|row| number(row, VerdictKind::GradientMissing)).collect();
+        (failing, passing, missing)
+    };
+    let at_start = |r: usize| [0, 1, 2, 30, 31, 32].contains(&r);
+    write(&|_, _, d| Some(d));
+    let (failing, passing, missing): (Vec<_>, usize, Vec<usize>) = sweep(0);
+    assert_eq!(failing, []);
+    // 54 rows after the start know k1 and k2, 18 of these scale_B; all 60 know their sigma.
+    let cells = 100 * (54 * 2 + 18 + 60);
+    assert!(5 * passing > 4 * cells, "{passing} of {cells}");
+    // At the start the derivatives by the rates and by the scaling are 0: the file leaves them out.
+    for (r, missing) in missing.iter().enumerate() {
+        let by_scaling = usize::from(r % 3 == 1);
+        let expected = if at_start(r) { 100 * (2 + by_scaling) } else { 0 };
+        assert_eq!(*missing, expected, "row {r}");
+    }
+    write(&|r, j, d| Some(if (r, j) == (16, 1) { -d } else { d }));
+    let (failing, ..) = sweep(1);
+    assert_eq!(failing, [("17".to_owned(), "k2".to_owned())]);
+    write(&|r, j, d| ((r, j) != (16, 1)).then_some(d));
+    let (failing, _, missing) = sweep(0);
+    assert_eq!((failing.len(), missing[16]), (0, 100));
+}
+
 // ---------------------------------------------------------------------------------------------
 // The command line.
 
@@ -685,7 +741,7 @@ fn bad_options_are_refused_before_anything_is_written() {
         ("check p --mode residuals --detailed", &["--detailed", "--mode residuals"]),
         (
             "check p --at points.csv --mode residuals --gradient gradients.csv --out c.csv",
-            &["--gradient", "residuals"],
+            &["gradients.csv:1", "`k1`", "expected `point`, `row`, `parameter`, `gradient`"],
         ),
         ("power p --points 2 --by row", &["--by"]),
     ] {

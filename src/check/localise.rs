@@ -1,7 +1,7 @@
 //! Which rows a wrong derivative comes from: the gradient judged group by group.
 
 use super::groups::Groups;
-use super::parts::{PartCell, PartGradient, WorstCell, judge_parts};
+use super::parts::{PartCell, PartGradient, PartSource, WorstCell, judge_parts};
 use super::run::CheckPlan;
 use super::statistics::{quantile, wilson};
 use super::verdict::VerdictKind;
@@ -80,7 +80,7 @@ pub fn localise(
         theta_scaled,
         plan,
         (&partition, &reached),
-        gradient,
+        PartSource::exact(gradient),
         &mut |judged| -> Result<(), EngineError> {
             for of_parameter in &judged.parameters {
                 let tallies = &mut tallies[of_parameter.place];

@@ -21,8 +21,10 @@ pub use diagnosis::{Diagnosis, Mark};
 pub use estimate::{Estimate, Ladder, Rung, estimate};
 pub use groups::{GroupKind, Groups, row_numbers};
 pub use localise::{GroupStatistics, GroupSummary, localise};
-pub use parts::{JudgedParts, PartCell, PartCells, PartGradient, WorstCell, own_part};
-pub use residuals::{ResidualCells, ResidualRow, ResidualSummary, check_residuals};
+pub use parts::{JudgedParts, PartCell, PartCells, PartGradient, PartSource, WorstCell, own_part};
+pub use residuals::{
+    ResidualCells, ResidualRow, ResidualSummary, check_residuals, own_residual_derivatives,
+};
 pub use run::{
     AllowanceSource, CheckPlan, CheckSummary, GradientSource, JudgedCell, JudgedPoint, judge_point,
     own_gradient, run, run_with_allowance,

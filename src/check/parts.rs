@@ -78,6 +78,21 @@ pub struct JudgedParts<'a> {
 /// Gives the derivative to judge: (point, parameter, part, own derivative).
 pub type PartGradient<'a> = dyn Fn(PointIdx, ParameterIdx, usize, f64) -> f64 + Sync + 'a;
 
+/// What is judged, and the error that it may have where it is right.
+#[derive(Clone, Copy)]
+pub struct PartSource<'a> {
+    pub gradient: &'a PartGradient<'a>,
+    /// With the same arguments.
+    pub allowance: &'a PartGradient<'a>,
+}
+
+impl<'a> PartSource<'a> {
+    /// A derivative without errors.
+    pub fn exact(gradient: &'a PartGradient<'a>) -> Self {
+        Self { gradient, allowance: &|_, _, _, _| 0.0 }
+    }
+}
+
 /// The program's own derivative.
 pub fn own_part(_: PointIdx, _: ParameterIdx, _: usize, own: f64) -> f64 {
     own
@@ -97,7 +112,7 @@ pub(super) fn judge_parts<E: From<EngineError>>(
     theta_scaled: &[Vec<f64>],
     plan: &CheckPlan,
     (partition, reached): (&Partition<'_>, &[Vec<bool>]),
-    gradient: &PartGradient<'_>,
+    source: PartSource<'_>,
     sink: &mut dyn FnMut(&JudgedParts<'_>) -> Result<(), E>,
 ) -> Result<Effort, E> {
     let further = plan.further_eps();
@@ -140,7 +155,7 @@ pub(super) fn judge_parts<E: From<EngineError>>(
                                 (parts, result),
                                 &reached[b * block + j],
                                 plan,
-                                gradient,
+                                source,
                             ),
                         })
                         .collect()
@@ -161,7 +176,7 @@ fn cells(
     (parts, result): (&PointParts, &PointResult),
     reached: &[bool],
     plan: &CheckPlan,
-    gradient: &PartGradient<'_>,
+    source: PartSource<'_>,
 ) -> Vec<PartCell> {
     let pairs: Vec<_> = parts.pairs.iter().filter(|pair| pair.parameter == parameter).collect();
     (0..reached.len())
@@ -171,11 +186,11 @@ fn cells(
                 pairs.iter().map(|pair| rung(pair.eps, &pair.parts[part])).collect();
             let estimate = estimate(&ladder).map(|e| checked(e, &ladder));
             let own = parts.gradient.get(j * reached.len() + part).copied().unwrap_or(f64::NAN);
-            let gradient = gradient(point, parameter, part, own);
+            let gradient = (source.gradient)(point, parameter, part, own);
             let cell = Cell {
                 gradient,
                 estimate,
-                allowance: 0.0,
+                allowance: (source.allowance)(point, parameter, part, own),
                 failure: result.objective.err(),
                 base_failed: result.objective.is_err(),
             };

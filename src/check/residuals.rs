@@ -3,7 +3,7 @@
 //! The residual of a row is z = (h(y) − h(m))/σ on the scale of its noise model. Where parameters
 //! set σ, z changes with σ; the term ln σ of the likelihood is no part of any residual.
 
-use super::parts::{JudgedParts, PartCell, PartGradient, WorstCell, judge_parts};
+use super::parts::{JudgedParts, PartCell, PartSource, WorstCell, judge_parts};
 use super::run::{CheckPlan, CheckSummary};
 use super::statistics::{CellSummary, parameter_statistics};
 use super::verdict::VerdictKind;
@@ -43,6 +43,33 @@ pub struct ResidualSummary {
     pub rows: Vec<ResidualRow>,
 }
 
+/// Each row by itself; `each` numbers them.
+fn residual_partition(each: &[usize]) -> Partition<'_> {
+    let (measure, count) = (Measure::Residual, each.len());
+    Partition { measure, part_of: each, count, prior: None, with_noise: false }
+}
+
+/// Own derivatives of all residuals at points, `[point][parameter of the plan × row]`, flat; empty
+/// where a point failed.
+///
+/// # Errors
+/// An engine's failure.
+pub fn own_residual_derivatives(
+    evaluator: &Evaluator<'_>,
+    theta_scaled: &[Vec<f64>],
+    parameters: &[ParameterIdx],
+) -> Result<Vec<Vec<f64>>, EngineError> {
+    let each: Vec<usize> = (0..evaluator.problem().row_count()).collect();
+    let partition = residual_partition(&each);
+    let mut all = Vec::with_capacity(theta_scaled.len());
+    for points in theta_scaled.chunks(evaluator.points_per_chunk(&[], 0)) {
+        let evaluated =
+            evaluator.evaluate_parts(points, parameters, &[], &partition, (&[], &|_| false))?;
+        all.extend(evaluated.parts.into_iter().map(|parts| parts.gradient));
+    }
+    Ok(all)
+}
+
 /// Checks the residuals of all rows at all points; `sink` gets every point in order, with as many
 /// parameters at once as fit in memory.
 ///
@@ -52,18 +79,11 @@ pub fn check_residuals<E: From<EngineError>>(
     evaluator: &Evaluator<'_>,
     theta_scaled: &[Vec<f64>],
     plan: &CheckPlan,
-    gradient: &PartGradient<'_>,
+    source: PartSource<'_>,
     sink: &mut dyn FnMut(&JudgedParts<'_>) -> Result<(), E>,
 ) -> Result<ResidualSummary, E> {
-    let count = evaluator.problem().row_count();
-    let each: Vec<usize> = (0..count).collect();
-    let partition = Partition {
-        measure: Measure::Residual,
-        part_of: &each,
-        count,
-        prior: None,
-        with_noise: false,
-    };
+    let each: Vec<usize> = (0..evaluator.problem().row_count()).collect();
+    let partition = residual_partition(&each);
     let reached: Vec<Vec<bool>> =
         plan.parameters.iter().map(|p| evaluator.reached_rows(*p)).collect();
     let none = [0; VerdictKind::ALL.len()];
@@ -86,7 +106,7 @@ pub fn check_residuals<E: From<EngineError>>(
         theta_scaled,
         plan,
         (&partition, &reached),
-        gradient,
+        source,
         &mut |judged| {
             if judged.is_first {
                 points.add(judged.result);

@@ -58,7 +58,7 @@ pub(super) fn run(arguments: &Arguments, manner: Manner) -> Result<ExitCode, Cli
     let mut plan = arguments.check.plan(&problem, eps, criteria, DEFAULT_CONSISTENT)?;
     let points = points_at(&problem, &arguments.at, arguments.seed)?;
     if arguments.localise.mode == Mode::Residuals {
-        return super::residuals::check(arguments, manner, settings, (&problem, &plan, &points));
+        return super::residuals::check(arguments, manner, settings, (&problem, plan, &points));
     }
     let mut gradient = Judged::new(&arguments.check, &problem, &points, &mut plan)?;
     let mut localiser = Localiser::for_check(&arguments.localise, &problem, &plan, &gradient)?;

@@ -11,6 +11,7 @@ mod options;
 mod output;
 mod power;
 mod report;
+mod residual_gradient;
 mod residuals;
 mod simulate;
 mod startpoints;

@@ -1,11 +1,11 @@
 //! `--mode residuals` of `check` and `sweep`: the derivative of every measurement's residual.
 
-use super::gradient::FORWARD;
 use super::localise::remove_stale;
 use super::options::usage;
 use super::output::{Output, result_folder};
+use super::residual_gradient::JudgedResiduals;
 use super::{CliError, Manner, check, engines, sweep};
-use crate::check::{CheckPlan, VerdictKind, check_residuals, own_part};
+use crate::check::{CheckPlan, PartSource, VerdictKind, check_residuals};
 use crate::model::OdeProblem;
 use crate::report::{
     FailureTable, PointTable, ResidualTable, Style, residual_tables, write_residual_parameters,
@@ -18,13 +18,11 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 /// The problem, what to check of it, and where.
-type Task<'a> = (&'a OdeProblem, &'a CheckPlan, &'a Points);
+type Task<'a> = (&'a OdeProblem, CheckPlan, &'a Points);
 
 /// Options that go with the objective only.
-fn refuse(gradient: &str, by: bool, detailed: bool) -> Result<(), CliError> {
-    let refused = if gradient != FORWARD {
-        "--gradient: only the program's own derivatives of residuals can be checked"
-    } else if by {
+fn refuse(by: bool, detailed: bool) -> Result<(), CliError> {
+    let refused = if by {
         "--by: with --mode residuals every row is judged by itself"
     } else if detailed {
         "--detailed: there are no such columns with --mode residuals"
@@ -39,14 +37,18 @@ pub(super) fn check(
     arguments: &check::Arguments,
     manner: Manner,
     settings: Settings,
-    (problem, plan, points): Task<'_>,
+    (problem, mut plan, points): Task<'_>,
 ) -> Result<ExitCode, CliError> {
-    refuse(&arguments.check.gradient, arguments.localise.by.is_some(), arguments.detailed)?;
+    refuse(arguments.localise.by.is_some(), arguments.detailed)?;
+    let mut judged = JudgedResiduals::new(&arguments.check, problem, points, &mut plan)?;
     let probes =
         2 * plan.eps.len() * plan.parameters.len() * points.len() * problem.simulation_count();
     let engines = engines::choose(&arguments.solver, problem, settings, probes)?;
     let tangents = Some(engines.tangents.as_ref());
+    judged.prepare(problem, settings, engines.tangents.as_ref(), points)?;
     let evaluator = Evaluator::new(problem, settings, engines.probes.as_ref(), tangents)?;
+    let (gradient, allowance) = (judged.gradient(), judged.allowance());
+    let source = PartSource { gradient: &gradient, allowance: &allowance };
     let mut table = match &arguments.out {
         Some(path) => {
             let created = ResidualTable::new(Output::create(path)?, problem);
@@ -56,12 +58,11 @@ pub(super) fn check(
     };
     let mut any_failed = false;
     let mut text = String::new();
-    let summary = check_residuals(
-        &evaluator,
-        &points.theta_scaled,
-        plan,
-        &own_part,
-        &mut |judged| -> Result<(), CliError> {
+    let summary =
+        check_residuals(&evaluator, &points.theta_scaled, &plan, source, &mut |judged| -> Result<
+            (),
+            CliError,
+        > {
             let id = &points.ids[judged.point.position()];
             let mut cells = judged.parameters.iter().flat_map(|p| &p.cells);
             any_failed |= cells.any(|cell| cell.verdict.kind == VerdictKind::Fail);
@@ -72,8 +73,7 @@ pub(super) fn check(
                 Some((table, path)) => table.add(id, judged).map_err(CliError::output(*path)),
                 None => Ok(()),
             }
-        },
-    )?;
+        })?;
     let style = Style { colours: manner.colours, detailed: false };
     text.push_str(&residual_tables(problem, &summary, &points.ids, style));
     text.push_str(&format!(
@@ -104,9 +104,10 @@ pub(super) fn sweep(
     arguments: &sweep::Arguments,
     manner: Manner,
     settings: Settings,
-    (problem, plan, points): Task<'_>,
+    (problem, mut plan, points): Task<'_>,
 ) -> Result<ExitCode, CliError> {
-    refuse(&arguments.check.gradient, arguments.localise.by.is_some(), false)?;
+    refuse(arguments.localise.by.is_some(), false)?;
+    let mut judged = JudgedResiduals::new(&arguments.check, problem, points, &mut plan)?;
     let default = || PathBuf::from(format!("{}-residuals", problem.name));
     let folder = arguments.out.clone().unwrap_or_else(default);
     let dynamic: usize =
@@ -118,7 +119,10 @@ pub(super) fn sweep(
         eprintln!("engine: {} ({})", engines.probes.describe(), engines.reason);
     }
     let tangents = Some(engines.tangents.as_ref());
+    judged.prepare(problem, settings, engines.tangents.as_ref(), points)?;
     let evaluator = Evaluator::new(problem, settings, engines.probes.as_ref(), tangents)?;
+    let (gradient, allowance) = (judged.gradient(), judged.allowance());
+    let source = PartSource { gradient: &gradient, allowance: &allowance };
     let failed = |name: &str| CliError::output(folder.join(name));
     let create = |name: &str| Output::create(&folder.join(name));
     let mut point_table =
@@ -126,12 +130,11 @@ pub(super) fn sweep(
     let mut failures =
         FailureTable::new(create("failures.csv")?, problem).map_err(failed("failures.csv"))?;
     let progress = sweep::progress_bar(points.len(), manner);
-    let summary = check_residuals(
-        &evaluator,
-        &points.theta_scaled,
-        plan,
-        &own_part,
-        &mut |judged| -> Result<(), CliError> {
+    let summary =
+        check_residuals(&evaluator, &points.theta_scaled, &plan, source, &mut |judged| -> Result<
+            (),
+            CliError,
+        > {
             let place = judged.point.position();
             let (id, theta) = (&points.ids[place], &points.theta_scaled[place]);
             if judged.is_first {
@@ -143,15 +146,14 @@ pub(super) fn sweep(
                 failures.add(id, judged.result).map_err(failed("failures.csv"))?;
             }
             Ok(())
-        },
-    )?;
+        })?;
     progress.finish_and_clear();
     let finish = |name: &str, out: std::io::Result<Output>| {
         out.and_then(Output::finish).map_err(failed(name))
     };
-    let gradient = "own, forward tangents".to_owned();
+    let gradient = judged.describe();
     let record =
-        sweep::record(arguments, problem, plan, &engines, &evaluator, &summary.points, gradient)?;
+        sweep::record(arguments, problem, &plan, &engines, &evaluator, &summary.points, gradient)?;
     let json = serde_json::to_string_pretty(&record)
         .map_err(|e| failed("run.json")(std::io::Error::other(e)))?;
     let parameters = create("parameters.csv")?;

@@ -80,7 +80,7 @@ pub(super) fn run(arguments: &Arguments, manner: Manner) -> Result<ExitCode, Cli
     let mut plan = arguments.check.plan(&problem, eps, criteria, arguments.consistent)?;
     let points = draw(arguments, &problem)?;
     if arguments.localise.mode == Mode::Residuals {
-        return super::residuals::sweep(arguments, manner, settings, (&problem, &plan, &points));
+        return super::residuals::sweep(arguments, manner, settings, (&problem, plan, &points));
     }
     let mut gradient = Judged::new(&arguments.check, &problem, &points, &mut plan)?;
     let mut localiser = Localiser::for_sweep(&arguments.localise, &problem, &plan, &gradient)?;
