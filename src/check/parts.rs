@@ -247,3 +247,65 @@ fn rung(eps: f64, differences: &Differences) -> Rung {
         unseen: differences.unmoved_round_off + differences.unreached_round_off,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::f64::consts::TAU;
+
+    const EPS: [f64; 11] =
+        [4e-1, 2e-1, 1e-1, 5e-2, 2.5e-2, 1.25e-2, 6.25e-3, 1e-3, 1e-5, 1e-7, 1e-9];
+
+    /// Differences at 0 of a function of value 0 there.
+    fn ladder(f: impl Fn(f64) -> f64) -> Vec<Rung> {
+        let rung = |&eps: &f64| Rung {
+            eps,
+            forward: f(eps) / eps,
+            backward: -f(-eps) / eps,
+            central: (f(eps) - f(-eps)) / (2.0 * eps),
+            noise: f64::EPSILON / eps,
+            unseen: 0.0,
+        };
+        EPS.iter().map(rung).collect()
+    }
+
+    #[test]
+    fn an_estimate_that_smaller_steps_contradict_gets_their_distance_as_its_bound() {
+        // x + sin(ωx)/1000 + x², where ω makes full turns over the steps down to 0.025: these see
+        // the slope 1, the smaller ones 1 + ω/1000.
+        let omega = TAU / 0.025;
+        let rungs = ladder(|x| x + (omega * x).sin() / 1000.0 + x * x);
+        let [slow, fast] = [1.0, 1.0 + omega / 1000.0];
+        let large: Vec<Rung> = rungs.iter().copied().filter(|r| r.eps > 0.02).collect();
+        let misled = estimate(&large).unwrap();
+        // Off by rounding of sin at multiples of a full turn; surer than a verdict needs (5 %).
+        assert!((misled.value - slow).abs() < 1e-9 && misled.bound < 0.05, "{misled:?}");
+        let found = checked(misled, &rungs);
+        assert!(found.bound >= 0.99 * (fast - slow), "{found:?}");
+        // What the small steps see themselves they do not contradict. The gap between the one-sided
+        // differences is 2·eps exactly, so that nothing is added but rounding over 1e-5.
+        let right = Estimate { value: fast, eps: 1e-5, bound: 0.0, ..misled };
+        assert!(checked(right, &rungs).bound < 1e-9, "{right:?}");
+    }
+
+    #[test]
+    fn a_smooth_function_keeps_its_bound() {
+        let rungs = ladder(f64::exp_m1);
+        let known = estimate(&rungs).unwrap();
+        let found = checked(known, &rungs);
+        assert_eq!(found.value, known.value);
+        // The gaps are 2 (cosh eps - 1)/eps = eps + eps³/12 + …; at eps 1e-2, from a step of 2e-2,
+        // what is not proportional is below 1e-6.
+        assert!(found.bound <= known.bound + 1e-6, "{known:?}, {found:?}");
+    }
+
+    #[test]
+    fn noise_on_one_side_is_in_the_bound() {
+        // A jump of 1e-9 below the point, as of a state whose digits are lost.
+        let rungs = ladder(|x| x + x * x + if x < 0.0 { -1e-9 } else { 0.0 });
+        let any = estimate(&rungs).unwrap();
+        let found = checked(Estimate { value: 1.0, eps: 1e-5, bound: 0.0, ..any }, &rungs);
+        // The backward difference is off by 1e-9/1e-5.
+        assert!((0.9e-4..1.1e-4).contains(&found.bound), "{found:?}");
+    }
+}

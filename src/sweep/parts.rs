@@ -8,7 +8,7 @@ use super::result::PointResult;
 use super::score::{Affected, Moved, Scorer};
 use crate::engine::EngineError;
 use crate::gradient::PartGradients;
-use crate::index::{ParameterIdx, RowIdx};
+use crate::index::{ParameterIdx, RowIdx, SimulationIdx};
 use crate::objective::{Measure, NoiseModel, Prediction};
 use rayon::prelude::*;
 
@@ -164,17 +164,7 @@ impl Scorer<'_> {
         first_row: usize,
     ) -> Vec<PointParts> {
         let affected: Vec<Affected> = self.parameters.iter().map(|&p| self.affected(p)).collect();
-        let per_point = 2 * self.parameters.len() * self.eps.len();
-        let mut next = 0;
-        let first_move: Vec<usize> = self
-            .is_ok
-            .iter()
-            .map(|ok| {
-                let first = next;
-                next += if *ok { per_point } else { 0 };
-                first
-            })
-            .collect();
+        let first_move = self.first_moves();
         results
             .par_iter()
             .enumerate()
@@ -288,7 +278,7 @@ impl Scorer<'_> {
     ) -> PartPairs {
         let moves = [number, number + 1];
         let [plus, minus] = moves.map(|m| self.predict_moved(point, m, &affected.rows));
-        let failed = moves.map(|m| self.failed_simulations(m).collect::<Vec<_>>());
+        let failed = moves.map(|m| self.failed_lanes(m).map(|(s, _)| s).collect::<Vec<_>>());
         let place = parameter.position();
         let scale = self.problem.parameters[place].scale;
         let here = (self.points[point][place], self.linear[point][place]);
@@ -302,7 +292,7 @@ impl Scorer<'_> {
             let row = &self.problem.rows[r.position()];
             let part = &mut parts[partition.part_of[first_row + r.position()]];
             let lost = Prediction { y: f64::NAN, sigma: f64::NAN };
-            let at = |moved: &Moved, failed: &[crate::index::SimulationIdx]| {
+            let at = |moved: &Moved, failed: &[SimulationIdx]| {
                 if failed.contains(&row.simulation) { lost } else { moved.predictions[i] }
             };
             let (plus, minus) = (at(&plus, &failed[0]), at(&minus, &failed[1]));

@@ -55,21 +55,24 @@ pub(super) struct Affected {
 impl Scorer<'_> {
     pub(super) fn score(&self) -> Vec<PointResult> {
         let affected: Vec<Affected> = self.parameters.iter().map(|&p| self.affected(p)).collect();
+        let first_move = self.first_moves();
+        (0..self.points.len())
+            .into_par_iter()
+            .map(|point| self.score_point(point, first_move[point], &affected))
+            .collect()
+    }
+
+    /// The number of each point's first move: moves exist for points that did not fail, in order.
+    pub(super) fn first_moves(&self) -> Vec<usize> {
         let per_point = 2 * self.parameters.len() * self.eps.len();
-        // Moves exist for points that did not fail, in order.
         let mut next = 0;
-        let first_move: Vec<usize> = self
-            .is_ok
+        self.is_ok
             .iter()
             .map(|ok| {
                 let first = next;
                 next += if *ok { per_point } else { 0 };
                 first
             })
-            .collect();
-        (0..self.points.len())
-            .into_par_iter()
-            .map(|point| self.score_point(point, first_move[point], &affected))
             .collect()
     }
 
@@ -355,10 +358,8 @@ impl Scorer<'_> {
 
     /// Predictions of the affected rows at a probe, or why there are none.
     fn probe(&self, point: usize, number: usize, affected: &Affected) -> Result<Side, Failure> {
-        if let Some(s) = self.failed_simulations(number).next() {
-            let lane = self.probe_lanes[number][s.position()];
-            let report = self.probes.result.reports[lane.unwrap_or_default()];
-            return Err(Failure::Lane { simulation: s, report });
+        if let Some((simulation, lane)) = self.failed_lanes(number).next() {
+            return Err(Failure::Lane { simulation, report: self.probes.result.reports[lane] });
         }
         let Moved { coordinate, parameters, predictions } =
             self.predict_moved(point, number, &affected.rows);
@@ -390,19 +391,18 @@ impl Scorer<'_> {
         Moved { coordinate: (probe.theta, parameters[place]), parameters, predictions }
     }
 
-    /// Simulations whose lane failed at a probe.
-    pub(super) fn failed_simulations(
+    /// Simulations that failed at a probe, with their lanes.
+    pub(super) fn failed_lanes(
         &self,
         number: usize,
-    ) -> impl Iterator<Item = SimulationIdx> + '_ {
-        let has_failed = |lane: &Option<usize>| {
-            lane.is_some_and(|lane| self.probes.result.reports[lane].status != LaneStatus::Ok)
-        };
+    ) -> impl Iterator<Item = (SimulationIdx, usize)> + '_ {
         let lanes = self.probe_lanes[number].iter().enumerate();
-        lanes
-            .filter(move |(_, lane)| has_failed(lane))
-            .map(|(s, _)| SimulationIdx::from_position(s))
+        lanes.filter_map(|(s, lane)| {
+            let lane = lane.filter(|l| self.probes.result.reports[*l].status != LaneStatus::Ok)?;
+            Some((SimulationIdx::from_position(s), lane))
+        })
     }
+
     /// Slots of simulations that a parameter reaches only through observables.
     fn moved_slots(
         &self,
