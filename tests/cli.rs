@@ -1256,7 +1256,8 @@ fn tolerances_are_compared() {
 fn help_names_the_options_and_gives_examples() {
     let folder = data("");
     let solver = "--engine --adapter --threads --rtol --atol --max-steps --verbose --quiet";
-    let check = "--at --seed --eps --label --parameters --check-rtol --check-atol --steps --out";
+    let check = "--at --seed --eps --label --parameters --check-rtol --check-atol --steps --out \
+                 --by --mode";
     for (command, options) in [
         ("check", format!("{solver} {check} --detailed")),
         ("sweep", format!("{solver} {check} --points --consistent --overwrite")),

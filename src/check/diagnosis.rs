@@ -5,6 +5,7 @@
 //! are those of real bug reports: a sign, a factor 2 or ½, a zero, the chain rule's factors of
 //! parameter scales, another parameter's component, a term that is linear in the parameter.
 
+use super::attribution::{Claim, Finding, Source};
 use crate::index::ParameterIdx;
 use crate::model::EstimatedParameter;
 use crate::petab::ParameterScale;
@@ -14,11 +15,11 @@ use std::fmt;
 /// Points that are kept for the diagnosis.
 pub const MOST_SAMPLES: usize = 2_000;
 /// Part of the failing points that must bear a mark.
-const PART: f64 = 0.8;
+pub(super) const PART: f64 = 0.8;
 /// Points without which nothing is said.
-const FEWEST_POINTS: usize = 5;
+pub(super) const FEWEST_POINTS: usize = 5;
 /// Relative distance from a mark that counts as bearing it, beside the estimate's own bound.
-const CLOSE: f64 = 1e-2;
+pub(super) const CLOSE: f64 = 1e-2;
 
 /// A cell of a point that had some failing cell.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -55,6 +56,8 @@ pub enum Mark {
     /// Gradient minus estimate is linear in the parameter: a term of the objective is missing, as
     /// a normal prior.
     LinearOffset { slope: f64 },
+    /// A group of rows, or the derivative of sigma, is missing or there twice.
+    Contribution(Claim, Source),
     /// None that is known.
     Unknown,
 }
@@ -114,6 +117,16 @@ impl fmt::Display for Diagnosis {
                 "off by a term linear in the parameter (slope {}): a prior or a penalty is missing",
                 short(*slope)
             )?,
+            Mark::Contribution(Claim::Missing, source) => {
+                write!(f, "what is missing is the contribution of {source}")?;
+            }
+            Mark::Contribution(Claim::Doubled, source) => {
+                write!(f, "the contribution of {source} is there twice")?;
+            }
+            Mark::Contribution(Claim::NoiseMissing, source) => write!(
+                f,
+                "what is missing is the derivative through the noise parameters of {source}"
+            )?,
             Mark::Unknown => return write!(f, "no known mark in {failing} failing points"),
         }
         write!(f, " ({bearing} of {failing} failing points)")
@@ -123,6 +136,29 @@ impl fmt::Display for Diagnosis {
 fn short(value: f64) -> String {
     let magnitude = value.abs();
     if (1e-3..1e5).contains(&magnitude) { format!("{value:.4}") } else { format!("{value:.3e}") }
+}
+
+impl Diagnosis {
+    /// What a finding says, where it says more than what is known so far.
+    pub fn improved(known: Option<Self>, finding: &Finding) -> Self {
+        let found = Self {
+            mark: Mark::Contribution(finding.claim, finding.source.clone()),
+            bearing: finding.bearing,
+            failing: finding.telling,
+            swapped_id: None,
+        };
+        let part = |d: &Self| d.bearing as f64 / d.failing.max(1) as f64;
+        let says_more = |known: &Self| match known.mark {
+            Mark::Unknown => true,
+            // These tell that a term is missing, not which.
+            Mark::Offset(_) | Mark::LinearOffset { .. } => part(&found) >= part(known),
+            _ => part(&found) > part(known),
+        };
+        match known {
+            Some(known) if !says_more(&known) => known,
+            _ => found,
+        }
+    }
 }
 
 /// The diagnosis of the parameter at `place` in the plan; none if too few points failed.
@@ -177,7 +213,7 @@ pub fn diagnose(
         });
         found.push((Mark::Swapped(index), bearing));
     }
-    found.extend(constant_factor(&failing, place, &is_close));
+    found.extend(constant_factor(&failing, place));
     found.extend(offsets(&failing, place, own));
     // The first of equals: the simpler marks come first.
     let best = found.into_iter().rev().max_by_key(|(_, bearing)| *bearing);
@@ -192,16 +228,15 @@ pub fn diagnose(
 }
 
 /// Any other number that the ratio is everywhere.
-fn constant_factor(
-    failing: &[&Sample],
-    place: usize,
-    is_close: &dyn Fn(&SampleCell, f64, f64) -> bool,
-) -> Option<(Mark, usize)> {
+fn constant_factor(failing: &[&Sample], place: usize) -> Option<(Mark, usize)> {
     let ratios = failing.iter().map(|s| s.cells[place].gradient / s.cells[place].estimate);
     let factor = median(ratios.filter(|r| r.is_finite()).collect())?;
+    // Near 1 the mismatch, not the gradient, is what must be the same part everywhere.
+    let closeness = CLOSE * (factor - 1.0).abs().min(factor.abs());
     let bears = |s: &&&Sample| {
         let cell = &s.cells[place];
-        is_close(cell, factor * cell.estimate, factor)
+        let off = (cell.gradient - factor * cell.estimate).abs();
+        off <= closeness * cell.estimate.abs() + factor.abs() * cell.bound
     };
     (factor != 0.0).then(|| (Mark::Factor(factor), failing.iter().filter(bears).count()))
 }
@@ -240,7 +275,7 @@ fn offsets(failing: &[&Sample], place: usize, own: ParameterIdx) -> Vec<(Mark, u
     found
 }
 
-fn median(mut values: Vec<f64>) -> Option<f64> {
+pub(super) fn median(mut values: Vec<f64>) -> Option<f64> {
     values.sort_unstable_by(f64::total_cmp);
     values.get(values.len() / 2).copied()
 }

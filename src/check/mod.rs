@@ -2,11 +2,16 @@
 //! over points.
 
 mod association;
+mod attribution;
 mod diagnosis;
 mod error_model;
 mod estimate;
 mod evidence;
+mod groups;
+mod localise;
 mod one_sided;
+mod parts;
+mod residuals;
 mod run;
 mod statistics;
 mod table;
@@ -14,11 +19,20 @@ pub mod tolerances;
 mod verdict;
 
 pub use association::{Association, Covariate};
+pub use attribution::{
+    Attribution, Claim, FailingPoint, FailingPoints, Finding, Mismatch, Source, attribute, findings,
+};
 pub use diagnosis::{Diagnosis, Mark};
 pub use error_model::ErrorModel;
 pub use estimate::{Differences, Estimate, Ladder, Rung, estimate};
 pub use evidence::{RankTest, binomial_evidence, holm, rank_test};
+pub use groups::{GroupKind, Groups, row_numbers};
+pub use localise::{GroupStatistics, GroupSummary, localise};
 pub use one_sided::estimate_from_either;
+pub use parts::{JudgedParts, PartCell, PartCells, PartGradient, PartSource, WorstCell, own_part};
+pub use residuals::{
+    ResidualCells, ResidualRow, ResidualSummary, check_residuals, own_residual_derivatives,
+};
 pub use run::{
     AllowanceSource, CheckPlan, CheckSummary, GradientSource, JudgedCell, JudgedPoint, judge_point,
     own_gradient, run, run_with_allowance,

@@ -2,7 +2,7 @@
 
 use super::association::{Association, PointFacts, associations, deciles};
 use super::diagnosis::{Diagnosis, MOST_SAMPLES, Sample, SampleCell, common_causes, diagnose};
-use super::estimate::{Differences, Estimate, Rung};
+use super::estimate::{Differences, Estimate, Ladder, Rung};
 use super::one_sided::estimate_from_either;
 use super::statistics::{
     CellSummary, EpsStatistics, ParameterStatistics, adjust, parameter_statistics,
@@ -37,20 +37,25 @@ const FURTHER_EPS: [f64; 7] = [4e-1, 2e-1, 1e-1, 5e-2, 2.5e-2, 1.25e-2, 6.25e-3]
 const WANTED_CERTAINTY: f64 = 1e-5;
 
 /// Errors of a step's size add up along a trajectory that chooses its own steps.
-const STEP_FACTOR: f64 = 1.0;
+pub(super) const STEP_FACTOR: f64 = 1.0;
 
 impl CheckPlan {
     /// Further steps for a cell with these differences. The gradient has no say in it.
     fn refine(&self, pairs: &[ProbePair]) -> Vec<f64> {
-        // A single step asks for that step's table.
-        if pairs.len() < 2 {
-            return Vec::new();
-        }
         let ladder: Vec<Rung> = pairs.iter().map(rung).collect();
-        match estimate_from_either(&ladder) {
-            Some(e) if e.bound <= WANTED_CERTAINTY * e.value.abs() => Vec::new(),
-            _ => FURTHER_EPS.into_iter().filter(|e| !self.eps.contains(e)).collect(),
-        }
+        if self.wants_further(&ladder) { self.further_eps() } else { Vec::new() }
+    }
+
+    /// Whether the differences leave the estimate uncertain.
+    pub(super) fn wants_further(&self, ladder: &Ladder) -> bool {
+        // A single step asks for that step's table.
+        ladder.len() >= 2
+            && estimate_from_either(ladder)
+                .is_none_or(|e| !(e.bound <= WANTED_CERTAINTY * e.value.abs()))
+    }
+
+    pub(super) fn further_eps(&self) -> Vec<f64> {
+        FURTHER_EPS.into_iter().filter(|e| !self.eps.contains(e)).collect()
     }
 }
 
@@ -75,7 +80,7 @@ pub struct JudgedPoint {
 }
 
 /// What all points together say.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct CheckSummary {
     pub parameters: Vec<ParameterStatistics>,
     pub eps: Vec<EpsStatistics>,
@@ -97,6 +102,15 @@ pub struct CheckSummary {
 }
 
 impl CheckSummary {
+    /// Counts how a point was simulated.
+    pub(super) fn add(&mut self, result: &PointResult) {
+        self.failed_points += usize::from(result.objective.is_err());
+        self.tightened_points += usize::from(result.objective.is_ok() && result.retries > 0);
+        for state in &result.below_atol {
+            *self.below_atol.entry(*state).or_default() += 1;
+        }
+    }
+
     /// What a report must say about how points were simulated.
     pub fn notes(&self, problem: &OdeProblem, atol: f64) -> Vec<String> {
         let mut notes = Vec::new();

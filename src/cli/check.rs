@@ -1,11 +1,12 @@
 //! `gradsweep check`.
 
 use super::gradient::Judged;
+use super::localise::{LocaliseOptions, Localiser, Mode};
 use super::options::{CheckOptions, DEFAULT_CONSISTENT, SolverOptions, points_at};
 use super::output::Output;
 use super::{CliError, Manner, engines};
 use crate::check::{self, VerdictKind};
-use crate::report::{CheckTable, Style, check_table};
+use crate::report::{CheckTable, Style, check_table, diagnosis_lines};
 use crate::sweep::Evaluator;
 use clap::Args;
 use std::io::Write;
@@ -21,10 +22,12 @@ use std::process::ExitCode;
 #[command(after_help = "Examples:\n  \
     gradsweep check data/stat5                            at the nominal point, best of five eps\n  \
     gradsweep check data/stat5 --at random:3 --eps 1e-5   three random points, one eps\n  \
-    gradsweep check data/stat5 --at points.csv --parameters k_phos --detailed --out checks.csv")]
+    gradsweep check data/stat5 --at points.csv --parameters k_phos --detailed --out checks.csv\n  \
+    gradsweep check data/stat5 --by observable            which rows carry a mismatch\n  \
+    gradsweep check data/stat5 --mode residuals --out residuals.csv")]
 pub struct Arguments {
     /// PEtab YAML file, or a folder that holds one.
-    problem: PathBuf,
+    pub(super) problem: PathBuf,
     /// Points: `nominal`, `random:N`, or a CSV file with columns named by parameter id, values on
     /// the parameter scale.
     #[arg(long, default_value = "nominal", value_name = "nominal|random:N|FILE.csv")]
@@ -33,15 +36,17 @@ pub struct Arguments {
     #[arg(long, default_value_t = 0)]
     seed: u64,
     #[command(flatten)]
-    check: CheckOptions,
+    pub(super) check: CheckOptions,
+    #[command(flatten)]
+    pub(super) localise: LocaliseOptions,
     /// Add fval, fval_p, fval_m and pyPESTO's two weighted columns.
     #[arg(long)]
-    detailed: bool,
+    pub(super) detailed: bool,
     /// Write the rows of all eps to a CSV file, `-` for standard output.
     #[arg(long, value_name = "FILE.csv")]
-    out: Option<PathBuf>,
+    pub(super) out: Option<PathBuf>,
     #[command(flatten)]
-    solver: SolverOptions,
+    pub(super) solver: SolverOptions,
 }
 
 pub(super) fn run(arguments: &Arguments, manner: Manner) -> Result<ExitCode, CliError> {
@@ -52,7 +57,11 @@ pub(super) fn run(arguments: &Arguments, manner: Manner) -> Result<ExitCode, Cli
     let problem = arguments.solver.load(&arguments.problem)?;
     let mut plan = arguments.check.plan(&problem, eps, criteria, DEFAULT_CONSISTENT)?;
     let points = points_at(&problem, &arguments.at, arguments.seed)?;
+    if arguments.localise.mode == Mode::Residuals {
+        return super::residuals::check(arguments, manner, settings, (&problem, plan, &points));
+    }
     let mut gradient = Judged::new(&arguments.check, &problem, &points, &mut plan)?;
+    let mut localiser = Localiser::for_check(&arguments.localise, &problem, &plan, &gradient)?;
     let probes =
         2 * plan.eps.len() * plan.parameters.len() * points.len() * problem.simulation_count();
     let engines = engines::choose(&arguments.solver, &problem, settings, probes)?;
@@ -74,15 +83,18 @@ pub(super) fn run(arguments: &Arguments, manner: Manner) -> Result<ExitCode, Cli
     let style = Style { colours: manner.colours, detailed: arguments.detailed };
     let mut text = String::new();
     let mut any_failed = false;
-    let summary = check::run_with_allowance(
+    let allowance = gradient.allowance();
+    let mut summary = check::run_with_allowance(
         &evaluator,
         &points.theta_scaled,
         &plan,
         &gradient.source(),
-        &gradient.allowance(),
+        &allowance,
         &mut |judged, result| -> Result<(), CliError> {
             let id = &points.ids[judged.point.position()];
             any_failed |= judged.cells.iter().any(|c| c.verdict.kind == VerdictKind::Fail);
+            let theta = &points.theta_scaled[judged.point.position()];
+            localiser.see(theta, judged, result, &allowance);
             if let (Some(table), Some(path)) = (&mut csv, &arguments.out) {
                 table.add(id, judged, &judged.rows).map_err(CliError::output(path))?;
             }
@@ -97,6 +109,12 @@ pub(super) fn run(arguments: &Arguments, manner: Manner) -> Result<ExitCode, Cli
             Ok(())
         },
     )?;
+    let localisation = localiser.finish(&evaluator, &points, &plan, &mut summary)?;
+    any_failed |= localisation.has_failure();
+    if arguments.localise.by.is_some() {
+        text.push_str(&diagnosis_lines(&problem, &summary));
+    }
+    text.push_str(&localisation.table(&problem, &points, style));
     text.push_str(&format!(
         "{}; {} steps; rtol {:e} atol {:e}\n",
         engines.probes.describe(),

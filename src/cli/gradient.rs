@@ -5,7 +5,7 @@ use super::options::{CheckOptions, usage};
 use crate::check::{AllowanceSource, CheckPlan, GradientSource, own_gradient};
 use crate::engine::Engine;
 use crate::gradient::read_gradients;
-use crate::index::PointIdx;
+use crate::index::{ParameterIdx, PointIdx};
 use crate::model::OdeProblem;
 use crate::report::digest;
 use crate::startpoints::Points;
@@ -46,27 +46,14 @@ impl Judged {
         if options.gradient == FORWARD {
             return Ok(Self::Own);
         }
-        if !(options.gradient_rtol.is_finite() && options.gradient_rtol >= 0.0) {
-            let found = options.gradient_rtol;
-            return Err(usage(format!(
-                "--gradient-rtol {found}: zero or a positive number is expected"
-            )));
-        }
         let path = Path::new(&options.gradient);
+        let rtol = claimed_accuracy(options)?;
         let read = read_gradients(path, &problem.parameters, points)?;
-        if options.parameters.is_empty() {
-            plan.parameters.clone_from(&read.parameters);
-        } else if let Some(absent) = plan.parameters.iter().find(|p| !read.parameters.contains(p)) {
-            return Err(usage(format!(
-                "--parameters: {} has no gradient of {:?}",
-                path.display(),
-                problem.parameters[absent.position()].id
-            )));
-        }
+        restrict(plan, options, problem, &read.parameters)?;
         Ok(Self::File(Foreign {
             path: path.to_owned(),
             sha256: digest(path).map_err(CliError::output(path))?,
-            rtol: options.gradient_rtol,
+            rtol,
             values: read.values,
             tight: Vec::new(),
         }))
@@ -81,12 +68,7 @@ impl Judged {
         points: &Points,
     ) -> Result<(), CliError> {
         let Self::File(foreign) = self else { return Ok(()) };
-        let settings = Settings {
-            rtol: TIGHTER * settings.rtol,
-            atol: TIGHTER * settings.atol,
-            max_steps: settings.max_steps.saturating_mul(4),
-            ..settings
-        };
+        let settings = tighter(settings);
         let evaluator = Evaluator::new(problem, settings, engine, Some(engine))?;
         for chunk in points.theta_scaled.chunks(evaluator.points_per_chunk(&[], 0)) {
             let evaluated = evaluator.evaluate(chunk, &[], &[], &no_refinement)?;
@@ -136,5 +118,43 @@ impl Judged {
                 foreign.rtol
             ),
         }
+    }
+}
+
+/// The accuracy that is claimed for a gradient from a file, if it makes sense.
+pub(super) fn claimed_accuracy(options: &CheckOptions) -> Result<f64, CliError> {
+    let rtol = options.gradient_rtol;
+    if rtol.is_finite() && rtol >= 0.0 {
+        return Ok(rtol);
+    }
+    Err(usage(format!("--gradient-rtol {rtol}: zero or a positive number is expected")))
+}
+
+/// Restricts a plan to the parameters of the gradient's file.
+pub(super) fn restrict(
+    plan: &mut CheckPlan,
+    options: &CheckOptions,
+    problem: &OdeProblem,
+    known: &[ParameterIdx],
+) -> Result<(), CliError> {
+    if options.parameters.is_empty() {
+        plan.parameters = known.to_vec();
+    } else if let Some(absent) = plan.parameters.iter().find(|p| !known.contains(p)) {
+        return Err(usage(format!(
+            "--parameters: {} has no gradient of {:?}",
+            options.gradient,
+            problem.parameters[absent.position()].id
+        )));
+    }
+    Ok(())
+}
+
+/// Settings of the run that tells our own discretisation error.
+pub(super) fn tighter(settings: Settings) -> Settings {
+    Settings {
+        rtol: TIGHTER * settings.rtol,
+        atol: TIGHTER * settings.atol,
+        max_steps: settings.max_steps.saturating_mul(4),
+        ..settings
     }
 }

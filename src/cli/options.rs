@@ -165,7 +165,8 @@ pub struct CheckOptions {
     pub parameters: Vec<String>,
     /// The gradient to check: the program's own (forward tangents of the solver's steps), or a CSV
     /// file with another tool's, on the parameter scale: a column `point` with the ids of --at, then
-    /// one for each parameter; or the columns point, parameter, gradient.
+    /// one for each parameter; or the columns point, parameter, gradient (with --mode residuals:
+    /// point, row, parameter, gradient).
     #[arg(long, default_value = "forward", value_name = "forward|FILE.csv")]
     pub gradient: String,
     /// Accuracy of the gradient in a file, relative to the sum of the magnitudes of the terms that a

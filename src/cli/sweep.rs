@@ -1,10 +1,11 @@
 //! `gradsweep sweep`.
 
 use super::gradient::Judged;
+use super::localise::{LocaliseOptions, Localiser, Mode};
 use super::options::{CheckOptions, DEFAULT_CONSISTENT, Draw, SolverOptions, points_at, usage};
 use super::output::{Output, result_folder};
 use super::{CliError, Manner, engines};
-use crate::check::{self, CheckPlan};
+use crate::check::{self, CheckPlan, GroupKind};
 use crate::model::OdeProblem;
 use crate::report::{
     CheckTable, FailureTable, PointTable, RunRecord, Style, diagnosis_lines, digest,
@@ -23,15 +24,17 @@ use std::process::ExitCode;
 /// consistently.
 ///
 /// Writes run.json, points.csv, checks.csv, best.csv, parameters.csv, eps.csv, where.csv,
-/// failures.csv and a page with plots, report.html.
+/// failures.csv and a page with plots, report.html; with --by groups.csv or attribution.csv. With
+/// --mode residuals: run.json, points.csv, residuals.csv, parameters.csv, failures.csv.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  \
     gradsweep sweep data/stat5                               1,000 points, reports in stat5-sweep/\n  \
     gradsweep sweep data/stat5 --points 10000 --seed 7 --out run7 --engine gpu\n  \
-    gradsweep sweep data/stat5 --at points.csv --eps 1e-2,1e-3,1e-4 --steps adaptive")]
+    gradsweep sweep data/stat5 --at points.csv --eps 1e-2,1e-3,1e-4 --steps adaptive\n  \
+    gradsweep sweep data/stat5 --at points.csv --gradient gradients.csv --by row")]
 pub struct Arguments {
     /// PEtab YAML file, or a folder that holds one.
-    problem: PathBuf,
+    pub(super) problem: PathBuf,
     /// Number of random points, uniform between the bounds on the parameter scale.
     #[arg(long, default_value_t = 1000, value_name = "N")]
     points: usize,
@@ -46,18 +49,20 @@ pub struct Arguments {
     #[arg(long, value_enum, default_value = "bounds")]
     draw: Draw,
     #[command(flatten)]
-    check: CheckOptions,
+    pub(super) check: CheckOptions,
+    #[command(flatten)]
+    pub(super) localise: LocaliseOptions,
     /// A failure rate whose confidence interval lies above this is called consistent.
     #[arg(long, default_value_t = DEFAULT_CONSISTENT, value_name = "RATE")]
-    consistent: f64,
+    pub(super) consistent: f64,
     /// Folder for the reports [default: PROBLEM-sweep in the current folder].
     #[arg(long, value_name = "DIR")]
-    out: Option<PathBuf>,
+    pub(super) out: Option<PathBuf>,
     /// Replace reports that are in the folder already.
     #[arg(long)]
-    overwrite: bool,
+    pub(super) overwrite: bool,
     #[command(flatten)]
-    solver: SolverOptions,
+    pub(super) solver: SolverOptions,
 }
 
 pub(super) fn run(arguments: &Arguments, manner: Manner) -> Result<ExitCode, CliError> {
@@ -74,7 +79,11 @@ pub(super) fn run(arguments: &Arguments, manner: Manner) -> Result<ExitCode, Cli
     let problem = arguments.solver.load(&arguments.problem)?;
     let mut plan = arguments.check.plan(&problem, eps, criteria, arguments.consistent)?;
     let points = draw(arguments, &problem)?;
+    if arguments.localise.mode == Mode::Residuals {
+        return super::residuals::sweep(arguments, manner, settings, (&problem, plan, &points));
+    }
     let mut gradient = Judged::new(&arguments.check, &problem, &points, &mut plan)?;
+    let mut localiser = Localiser::for_sweep(&arguments.localise, &problem, &plan, &gradient)?;
     let folder =
         arguments.out.clone().unwrap_or_else(|| PathBuf::from(format!("{}-sweep", problem.name)));
     let dynamic: usize =
@@ -104,12 +113,13 @@ pub(super) fn run(arguments: &Arguments, manner: Manner) -> Result<ExitCode, Cli
     let mut failures =
         FailureTable::new(create("failures.csv")?, &problem).map_err(failed("failures.csv"))?;
     let progress = progress_bar(points.len(), manner);
-    let summary = check::run_with_allowance(
+    let allowance = gradient.allowance();
+    let mut summary = check::run_with_allowance(
         &evaluator,
         &points.theta_scaled,
         &plan,
         &gradient.source(),
-        &gradient.allowance(),
+        &allowance,
         &mut |judged, result| -> Result<(), CliError> {
             let place = judged.point.position();
             let id = &points.ids[place];
@@ -118,13 +128,16 @@ pub(super) fn run(arguments: &Arguments, manner: Manner) -> Result<ExitCode, Cli
             best.add(id, judged, &judged.best).map_err(failed("best.csv"))?;
             point_table.add(id, theta, result).map_err(failed("points.csv"))?;
             failures.add(id, result).map_err(failed("failures.csv"))?;
+            localiser.see(theta, judged, result, &allowance);
             progress.inc(1);
             Ok(())
         },
     )?;
     progress.finish_and_clear();
+    let localisation = localiser.finish(&evaluator, &points, &plan, &mut summary)?;
 
-    let record = record(arguments, &problem, &plan, &engines, &evaluator, &summary, &gradient)?;
+    let gradient = gradient.describe();
+    let record = record(arguments, &problem, &plan, &engines, &evaluator, &summary, gradient)?;
     let json = serde_json::to_string_pretty(&record)
         .map_err(|e| failed("run.json")(std::io::Error::other(e)))?;
     let finish = |name: &str, out: std::io::Result<Output>| {
@@ -138,6 +151,7 @@ pub(super) fn run(arguments: &Arguments, manner: Manner) -> Result<ExitCode, Cli
     finish("best.csv", best.finish())?;
     finish("points.csv", point_table.finish())?;
     finish("failures.csv", failures.finish())?;
+    localisation.write(&folder, &problem, &points)?;
     let mut run_json = create("run.json")?;
     writeln!(run_json, "{json}").map_err(failed("run.json"))?;
     run_json.finish().map_err(failed("run.json"))?;
@@ -157,15 +171,17 @@ pub(super) fn run(arguments: &Arguments, manner: Manner) -> Result<ExitCode, Cli
     ));
     text.push_str(&diagnosis_lines(&problem, &summary));
     text.push_str(&where_lines(&problem, &summary));
+    text.push_str(&localisation.table(&problem, &points, style));
     for note in summary.notes(&problem, settings.atol) {
         text.push_str(&format!("note: {note}\n"));
     }
     std::io::stdout().write_all(text.as_bytes()).map_err(CliError::output("-"))?;
-    let any_failed = summary.parameters.iter().any(|p| p.is_consistent_failure);
+    let any_failed = summary.parameters.iter().any(|p| p.is_consistent_failure)
+        || localisation.has_consistent_failure();
     Ok(if any_failed { ExitCode::from(1) } else { ExitCode::SUCCESS })
 }
 
-fn draw(arguments: &Arguments, problem: &OdeProblem) -> Result<Points, CliError> {
+pub(super) fn draw(arguments: &Arguments, problem: &OdeProblem) -> Result<Points, CliError> {
     match &arguments.at {
         Some(at) => points_at(problem, at, arguments.seed),
         None if arguments.points == 0 => Err(usage("--points 0: at least one point is needed")),
@@ -182,7 +198,7 @@ fn objective_words(problem: &OdeProblem, solver: &SolverOptions) -> &'static str
     }
 }
 
-fn progress_bar(points: usize, manner: Manner) -> ProgressBar {
+pub(super) fn progress_bar(points: usize, manner: Manner) -> ProgressBar {
     // indicatif draws on stderr, and only where it is a terminal.
     let bar = if manner.quiet { ProgressBar::hidden() } else { ProgressBar::new(points as u64) };
     if let Ok(style) = ProgressStyle::with_template("{wide_bar} {pos}/{len} points, {eta} left") {
@@ -191,14 +207,14 @@ fn progress_bar(points: usize, manner: Manner) -> ProgressBar {
     bar
 }
 
-fn record(
+pub(super) fn record(
     arguments: &Arguments,
     problem: &OdeProblem,
     plan: &CheckPlan,
     engines: &engines::Engines,
     evaluator: &Evaluator<'_>,
     summary: &check::CheckSummary,
-    gradient: &Judged,
+    gradient: String,
 ) -> Result<RunRecord, CliError> {
     let mut inputs = BTreeMap::new();
     // Names relative to the problem's folder: where that lies is nobody's business.
@@ -226,7 +242,9 @@ fn record(
         atol: arguments.solver.atol,
         max_steps: arguments.solver.max_steps,
         steps: arguments.check.steps.word(),
-        gradient: gradient.describe(),
+        gradient,
+        mode: arguments.localise.mode.word(),
+        by: arguments.localise.by.map(GroupKind::name),
         at,
         seed: arguments.seed,
         points: summary.points,

@@ -15,9 +15,10 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-const POINT: &str = "point";
-const PARAMETER: &str = "parameter";
-const GRADIENT: &str = "gradient";
+pub(super) const POINT: &str = "point";
+pub(super) const ROW: &str = "row";
+pub(super) const PARAMETER: &str = "parameter";
+pub(super) const GRADIENT: &str = "gradient";
 
 /// Why a file of gradients cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -48,6 +49,15 @@ pub enum GradientError {
     UnknownParameter { place: Place, found: String },
     #[error("{place}: a second value for point `{point}`, parameter `{parameter}`")]
     DuplicateValue { place: Place, point: String, parameter: String },
+    #[error("{place}: columns {found}; expected `{POINT}`, `{ROW}`, `{PARAMETER}`, `{GRADIENT}`")]
+    ResidualColumns { place: Place, found: String },
+    #[error(
+        "{place}: column `{ROW}`: there is no row `{found}`; expected a number from 1 to {most}, \
+         counted through the rows of the measurement files"
+    )]
+    UnknownRow { place: Place, found: String, most: usize },
+    #[error("{place}: a second value for point `{point}`, row {row}, parameter `{parameter}`")]
+    DuplicateResidual { place: Place, point: String, row: usize, parameter: String },
     #[error("{}: holds no gradient of any point", file.display())]
     NoRows { file: PathBuf },
 }
@@ -211,7 +221,7 @@ fn columns(
 }
 
 /// A number; NaN for what the tool did not deliver.
-fn number(text: &str) -> Option<f64> {
+pub(super) fn number(text: &str) -> Option<f64> {
     if text.is_empty() || text.eq_ignore_ascii_case("na") {
         return Some(f64::NAN);
     }

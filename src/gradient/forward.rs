@@ -4,17 +4,9 @@
 //! placeholders; sums are first taken by slot, then mapped through the simulation's table to the
 //! estimated parameters and their scales.
 
-use crate::graph::Input;
-use crate::index::{ObservableIdx, SimulationIdx, SlotIdx};
+use super::terms::{SimulationOutputs, Target, for_each_term, product};
 use crate::model::{OdeProblem, SlotValue};
-use crate::objective::{Item, Objective};
-
-/// Tangents of one simulation at its outputs, along some directions.
-pub struct TangentBlock<'a> {
-    pub directions: &'a [SlotIdx],
-    /// `values(output)`: the states, then the tangents `[direction][state]`.
-    pub values: Box<dyn Fn(usize) -> &'a [f64] + 'a>,
-}
+use crate::objective::{Measure, Objective};
 
 /// Accumulates one point's gradient, simulation by simulation.
 pub struct ForwardGradient<'a> {
@@ -45,75 +37,29 @@ impl<'a> ForwardGradient<'a> {
         Self { problem, objective, linear, gradient_linear, magnitude_linear }
     }
 
-    /// Adds the rows of one simulation. `slots` are those of each period, `states(output)` the
-    /// point's own states.
-    pub fn add_simulation<'s>(
-        &mut self,
-        simulation: SimulationIdx,
-        slots: &'s [Vec<f64>],
-        states: &dyn Fn(usize) -> &'s [f64],
-        tangents: &[TangentBlock<'_>],
-    ) {
-        let table = &self.problem.simulations[simulation.position()];
-        let n = self.problem.state_ids.len();
+    /// Adds the rows of one simulation.
+    pub fn add_simulation(&mut self, outputs: &SimulationOutputs<'_, '_>) {
+        let table = &self.problem.simulations[outputs.simulation.position()];
         let slot_count = self.problem.simulation_slot_count;
         // Sums of terms and of their magnitudes, `[period][slot]`.
         let mut by_slot = vec![vec![[0.0_f64; 2]; slot_count]; table.periods.len()];
-        let add = |sums: &mut [f64; 2], term: f64| {
-            sums[0] += term;
-            sums[1] += term.abs();
+        let (by_parameter, magnitudes) = (&mut self.gradient_linear, &mut self.magnitude_linear);
+        let source = (self.problem, self.objective, self.linear);
+        let derivatives = |model, measured, prediction| {
+            Measure::Likelihood.derivatives(model, measured, prediction)
         };
-        for (o, observable) in self.problem.observables.iter().enumerate() {
-            let index = ObservableIdx::from_position(o);
-            let items: Vec<Item<'_>> = table
-                .rows
-                .iter()
-                .filter(|r| self.problem.rows[r.position()].observable == index)
-                .map(|&row| Item {
-                    row,
-                    states: states(self.problem.rows[row.position()].output),
-                    slots: &slots[self.problem.rows[row.position()].period.position()],
-                    parameters: self.linear,
-                })
-                .collect();
-            let variables = self.objective.variables(index);
-            let (by_parameter, magnitudes) =
-                (&mut self.gradient_linear, &mut self.magnitude_linear);
-            self.objective.predict_with_derivatives(index, &items, |i, prediction, dy, dsigma| {
-                let row = &self.problem.rows[items[i].row.position()];
-                let by_slot = &mut by_slot[row.period.position()];
-                let (l_y, l_sigma) =
-                    observable.noise_model.nllh_derivatives(row.measured, prediction);
-                for (k, variable) in variables.iter().enumerate() {
-                    let weight = product(l_y, dy[k]) + product(l_sigma, dsigma[k]);
-                    if weight == 0.0 {
-                        continue;
-                    }
-                    match *variable {
-                        Input::State(s) => {
-                            for block in tangents {
-                                let values = (block.values)(row.output);
-                                for (d, slot) in block.directions.iter().enumerate() {
-                                    let tangent = values[n * (1 + d) + s.position()];
-                                    add(&mut by_slot[slot.position()], weight * tangent);
-                                }
-                            }
-                        }
-                        Input::Slot(s) if s.position() < by_slot.len() => {
-                            add(&mut by_slot[s.position()], weight);
-                        }
-                        Input::Slot(s) => {
-                            let value = row.placeholders.iter().find(|(slot, _)| *slot == s);
-                            if let Some((_, SlotValue::Estimated(p))) = value {
-                                by_parameter[p.position()] += weight;
-                                magnitudes[p.position()] += weight.abs();
-                            }
-                        }
-                        _ => {}
-                    }
-                }
-            });
-        }
+        for_each_term(source, outputs, derivatives, |row, target, term| match target {
+            Target::Slot(slot) => {
+                let period = self.problem.rows[row.position()].period;
+                let sums = &mut by_slot[period.position()][slot.position()];
+                sums[0] += term;
+                sums[1] += term.abs();
+            }
+            Target::Parameter(p) => {
+                by_parameter[p.position()] += term;
+                magnitudes[p.position()] += term.abs();
+            }
+        });
         for (period, by_slot) in table.periods.iter().zip(&by_slot) {
             for (value, [derivative, magnitude]) in period.slot_values.iter().zip(by_slot) {
                 match *value {
@@ -150,9 +96,4 @@ impl<'a> ForwardGradient<'a> {
             magnitudes: magnitudes.into_iter().map(f64::abs).collect(),
         }
     }
-}
-
-/// a·b, where an exact zero (no dependence) wins over an infinite or undefined partner.
-fn product(a: f64, b: f64) -> f64 {
-    if b == 0.0 { 0.0 } else { a * b }
 }

@@ -2,6 +2,12 @@
 
 mod file;
 mod forward;
+mod parts;
+mod residual_file;
+mod terms;
 
 pub use file::{FileGradients, GradientError, read_gradients};
-pub use forward::{ForwardGradient, Gradient, TangentBlock};
+pub use forward::{ForwardGradient, Gradient};
+pub use parts::PartGradients;
+pub use residual_file::{FileResiduals, read_residual_gradients};
+pub use terms::{SimulationOutputs, TangentBlock};

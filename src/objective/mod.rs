@@ -1,9 +1,11 @@
 //! From simulated states to measurement rows and the negative log-likelihood.
 
+mod measure;
 mod noise;
 mod observe;
 mod prior;
 
+pub use measure::Measure;
 pub use noise::{NoiseModel, Prediction};
 pub use observe::{Dependence, Item, Objective};
 pub use prior::{Coordinate, PriorTerm, Priors};

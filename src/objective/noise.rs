@@ -67,11 +67,7 @@ impl NoiseModel {
     pub fn nllh_derivatives(self, measured: f64, prediction: Prediction) -> (f64, f64) {
         let Prediction { y, sigma } = prediction;
         let z = self.residual(measured, y) / sigma;
-        let dr_dy = match self.transformation {
-            Transformation::Lin => 1.0,
-            Transformation::Log => 1.0 / y,
-            Transformation::Log10 => 1.0 / (y * LN_10),
-        };
+        let dr_dy = self.slope(y);
         match self.distribution {
             Distribution::Normal => (z * dr_dy / sigma, (1.0 - z * z) / sigma),
             Distribution::Laplace => {
@@ -80,22 +76,54 @@ impl NoiseModel {
         }
     }
 
-    /// nllh(plus) − nllh(minus), formed from the differences of y and sigma: nothing that both
-    /// share is added and taken away again.
-    pub fn nllh_difference(self, measured: f64, plus: Prediction, minus: Prediction) -> f64 {
+    /// Derivatives of the weighted residual, whose square is [`chi2`](Self::chi2), with respect to y
+    /// and to sigma.
+    pub fn residual_derivatives(self, measured: f64, prediction: Prediction) -> (f64, f64) {
+        let Prediction { y, sigma } = prediction;
+        let z = self.residual(measured, y) / sigma;
+        (self.slope(y) / sigma, -z / sigma)
+    }
+
+    /// The weighted residual at `plus` less that at `minus`, formed from the differences of y and
+    /// sigma.
+    pub fn residual_difference(self, measured: f64, plus: Prediction, minus: Prediction) -> f64 {
         if !(plus.sigma > 0.0 && minus.sigma > 0.0) {
             return f64::NAN;
         }
+        let z_minus = self.residual(measured, minus.y) / minus.sigma;
+        self.weighted_difference(z_minus, plus, minus)
+    }
+
+    /// d transformed / d linear, at a simulated value.
+    fn slope(self, y: f64) -> f64 {
+        match self.transformation {
+            Transformation::Lin => 1.0,
+            Transformation::Log => 1.0 / y,
+            Transformation::Log10 => 1.0 / (y * LN_10),
+        }
+    }
+
+    /// z(plus) − z(minus), where z(minus) is known.
+    fn weighted_difference(self, z_minus: f64, plus: Prediction, minus: Prediction) -> f64 {
         let dy = plus.y - minus.y;
         let dr = match self.transformation {
             Transformation::Lin => dy,
             Transformation::Log => log1p(dy / minus.y),
             Transformation::Log10 => log1p(dy / minus.y) / LN_10,
         };
+        (dr - z_minus * (plus.sigma - minus.sigma)) / plus.sigma
+    }
+
+    /// nllh(plus) − nllh(minus), formed from the differences of y and sigma: nothing that both
+    /// share is added and taken away again.
+    pub fn nllh_difference(self, measured: f64, plus: Prediction, minus: Prediction) -> f64 {
+        if !(plus.sigma > 0.0 && minus.sigma > 0.0) {
+            return f64::NAN;
+        }
         let d_sigma = plus.sigma - minus.sigma;
         let z_plus = self.residual(measured, plus.y) / plus.sigma;
         let z_minus = self.residual(measured, minus.y) / minus.sigma;
-        let dz = (dr - z_minus * d_sigma) / plus.sigma;
+        let dz = self.weighted_difference(z_minus, plus, minus);
         log1p(d_sigma / minus.sigma)
             + match self.distribution {
                 Distribution::Normal => 0.5 * dz * (z_plus + z_minus),

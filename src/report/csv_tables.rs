@@ -354,12 +354,12 @@ fn status_word(failure: &Failure) -> &'static str {
     }
 }
 
-fn into_inner<W: Write>(writer: csv::Writer<W>) -> io::Result<W> {
+pub(super) fn into_inner<W: Write>(writer: csv::Writer<W>) -> io::Result<W> {
     writer.into_inner().map_err(|e| io::Error::new(e.error().kind(), e.to_string()))
 }
 
 /// The shortest text that reads back to the same bits.
-fn number(value: f64) -> String {
+pub(super) fn number(value: f64) -> String {
     let magnitude = value.abs();
     if value == 0.0 || (1e-4..1e15).contains(&magnitude) || !value.is_finite() {
         format!("{value}")

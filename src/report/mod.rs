@@ -2,6 +2,8 @@
 
 mod csv_tables;
 mod html;
+mod part_tables;
+mod part_terminal;
 mod record;
 mod simulations;
 mod terminal;
@@ -11,6 +13,10 @@ pub use csv_tables::{
     write_where,
 };
 pub use html::{ReportError, sweep_page};
+pub use part_tables::{
+    ResidualTable, write_attributions, write_groups, write_residual_parameters, write_residual_rows,
+};
+pub use part_terminal::{attribution_table, group_table, residual_tables};
 pub use record::{RunRecord, digest};
 pub use simulations::{write_simulation_table, write_time_course};
 pub use terminal::{

@@ -30,6 +30,11 @@ pub struct RunRecord {
     /// What is differentiated, in words.
     pub objective: &'static str,
     pub gradient: String,
+    /// What derivatives are checked of, where that is not the objective as a whole.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mode: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub by: Option<&'static str>,
     pub at: String,
     pub seed: u64,
     pub points: usize,

@@ -2,6 +2,7 @@
 
 use super::integrate::{Bundle, LaneSet, Run, TangentKernel};
 use super::lanes::LanePreparation;
+use super::parts::{Partition, PointParts};
 use super::result::{PointResult, ProbePair};
 use super::score::Scorer;
 use super::tangents::compile_tangents;
@@ -34,7 +35,7 @@ pub struct Settings {
 /// Everything that turns points into objectives, gradients and differences.
 pub struct Evaluator<'p> {
     pub(super) problem: &'p OdeProblem,
-    objective: Objective<'p>,
+    pub(super) objective: Objective<'p>,
     pub(super) preparation: LanePreparation<'p>,
     pub(super) settings: Settings,
     pub(super) timelines: Vec<Timeline>,
@@ -47,14 +48,14 @@ pub struct Evaluator<'p> {
     tangents: Vec<TangentKernel>,
     preferred_lanes: usize,
     /// Those of the problem's further models.
-    others: Vec<Evaluator<'p>>,
+    pub(super) others: Vec<Evaluator<'p>>,
     /// Operations of the replayed steps of all models, of all their tangent programs together.
     pub step_ops: usize,
     pub tangent_ops: usize,
 }
 
 /// Memory that the outputs of points evaluated together may take; a single point may take more.
-const MOST_BYTES: usize = 1 << 30;
+pub(super) const MOST_BYTES: usize = 1 << 30;
 
 /// A probe: which coordinate of which point is where.
 #[derive(Debug, Clone, Copy)]
@@ -160,7 +161,7 @@ impl<'p> Evaluator<'p> {
     }
 
     /// About how much memory the outputs of a point, its probes and its tangents take.
-    fn bytes_per_point(&self, parameters: &[ParameterIdx], eps_count: usize) -> usize {
+    pub(super) fn bytes_per_point(&self, parameters: &[ParameterIdx], eps_count: usize) -> usize {
         let mut values = 0;
         for part in std::iter::once(self).chain(&self.others) {
             let n = part.problem.state_ids.len();
@@ -207,7 +208,7 @@ impl<'p> Evaluator<'p> {
         }
         let mut parts = Vec::with_capacity(1 + self.others.len());
         for evaluator in std::iter::once(self).chain(&self.others) {
-            parts.push(Part::evaluate(evaluator, points, parameters, eps)?);
+            parts.push(Part::evaluate(evaluator, points, parameters, eps, None)?);
         }
         let further = further_requests(&sums(&parts), eps.len(), refine);
         if !further.is_empty() {
@@ -332,23 +333,28 @@ impl<'p> Evaluator<'p> {
 }
 
 /// The points of a chunk in one model.
-struct Part<'e, 'p> {
-    evaluator: &'e Evaluator<'p>,
+pub(super) struct Part<'e, 'p> {
+    pub(super) evaluator: &'e Evaluator<'p>,
     linear: Vec<Vec<f64>>,
     adaptive: Run,
     is_ok: Vec<bool>,
     below_atol: Vec<Vec<StateIdx>>,
-    results: Vec<PointResult>,
-    lanes: u64,
-    steps: u64,
+    pub(super) results: Vec<PointResult>,
+    /// By point, where the objective is partitioned.
+    pub(super) parts: Vec<PointParts>,
+    pub(super) lanes: u64,
+    pub(super) steps: u64,
 }
 
 impl<'e, 'p> Part<'e, 'p> {
-    fn evaluate(
+    /// Integrates and scores points and probes; by parts, too, where `partition` says how, this
+    /// model's rows being those from a number on.
+    pub(super) fn evaluate(
         evaluator: &'e Evaluator<'p>,
         points: &[Vec<f64>],
         parameters: &[ParameterIdx],
         eps: &[f64],
+        partition: Option<(&Partition<'_>, usize)>,
     ) -> Result<Self, EngineError> {
         let linear: Vec<Vec<f64>> = points.iter().map(|x| evaluator.unscaled(x)).collect();
         let adaptive = evaluator.integrate_adaptively(evaluator.base_lanes(&linear))?;
@@ -366,6 +372,7 @@ impl<'e, 'p> Part<'e, 'p> {
             adaptive,
             is_ok,
             results: Vec::new(),
+            parts: Vec::new(),
             lanes: 0,
             steps: 0,
         };
@@ -382,8 +389,12 @@ impl<'e, 'p> Part<'e, 'p> {
             .iter()
             .map(|tangent| evaluator.integrate_tangents(&part.adaptive, tangent))
             .collect::<Result<Vec<Run>, EngineError>>()?;
-        let results = part.scorer(&probed, &moves, &tangents, points, parameters, eps).score();
+        let scorer = part.scorer(&probed, &moves, &tangents, points, parameters, eps);
+        let results = scorer.score();
+        let parts =
+            partition.map(|(partition, first)| scorer.score_parts(&results, partition, first));
         part.results = results;
+        part.parts = parts.unwrap_or_default();
         let runs = || std::iter::once(&part.adaptive).chain(&probed.run).chain(&tangents);
         (part.lanes, part.steps) = (
             runs().map(|run| run.result.reports.len() as u64).sum(),
@@ -406,9 +417,36 @@ impl<'e, 'p> Part<'e, 'p> {
         self.scorer(&probed, &moves, &[], points, parameters, eps)
             .score_refinements(further, &mut results);
         self.results = results;
+        self.count(&probed);
+        Ok(())
+    }
+
+    /// Adds differences of parts with further eps: (point, parameter, eps).
+    pub(super) fn refine_parts(
+        &mut self,
+        points: &[Vec<f64>],
+        parameters: &[ParameterIdx],
+        further: &[(usize, ParameterIdx, f64)],
+        (partition, first): (&Partition<'_>, usize),
+    ) -> Result<(), EngineError> {
+        let moves = moves_of(points, further);
+        let probed = self.evaluator.integrate_probes(&self.linear, &self.adaptive, &moves)?;
+        let mut parts = std::mem::take(&mut self.parts);
+        self.scorer(&probed, &moves, &[], points, parameters, &[]).score_further_parts(
+            further,
+            &self.results,
+            (partition, first),
+            &mut parts,
+        );
+        self.parts = parts;
+        self.count(&probed);
+        Ok(())
+    }
+
+    /// Counts what further probes took.
+    fn count(&mut self, probed: &Probed) {
         self.lanes += probed.run.iter().map(|run| run.result.reports.len() as u64).sum::<u64>();
         self.steps += probed.run.iter().map(total_steps).sum::<u64>();
-        Ok(())
     }
 
     fn scorer<'s>(
@@ -443,7 +481,7 @@ impl<'e, 'p> Part<'e, 'p> {
 }
 
 /// The sums over all models, point by point.
-fn sums<'r>(parts: &'r [Part<'_, '_>]) -> Cow<'r, [PointResult]> {
+pub(super) fn sums<'r>(parts: &'r [Part<'_, '_>]) -> Cow<'r, [PointResult]> {
     let [first, others @ ..] = parts else { return Cow::Borrowed(&[]) };
     if others.is_empty() {
         return Cow::Borrowed(&first.results);

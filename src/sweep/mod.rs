@@ -11,6 +11,7 @@ mod integrate;
 mod lanes;
 mod locate;
 mod outputs;
+mod parts;
 mod result;
 mod score;
 mod steady;
@@ -20,4 +21,5 @@ mod walk;
 
 pub use evaluator::{EvaluatedChunk, Evaluator, Refine, Settings, StepMode, no_refinement};
 pub use lanes::{InitialTangents, LanePreparation};
+pub use parts::{Differences, PartPairs, Partition, PartsChunk, PointParts};
 pub use result::{Failure, PointResult, ProbePair};

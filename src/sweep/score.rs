@@ -4,11 +4,11 @@ use super::evaluator::{Move, Settings, StepMode};
 use super::integrate::{Run, TangentKernel};
 use super::result::{Failure, PointResult, ProbePair};
 use crate::engine::LaneStatus;
-use crate::gradient::{ForwardGradient, Gradient, TangentBlock};
+use crate::gradient::{ForwardGradient, Gradient, SimulationOutputs, TangentBlock};
 use crate::graph::Input;
 use crate::index::{ObservableIdx, ParameterIdx, RowIdx, SimulationIdx, StateIdx};
 use crate::model::OdeProblem;
-use crate::objective::{Coordinate, Dependence, Item, Objective, Prediction};
+use crate::objective::{Coordinate, Dependence, Item, Measure, Objective, Prediction};
 use rayon::prelude::*;
 
 /// A chunk of integrated points.
@@ -43,11 +43,11 @@ struct Trajectory<'a> {
 }
 
 /// Rows that a parameter can change.
-struct Affected {
-    rows: Vec<RowIdx>,
+pub(super) struct Affected {
+    pub(super) rows: Vec<RowIdx>,
     /// What of each row's prediction it can change, and whether without changing a state.
-    dependences: Vec<Dependence>,
-    is_direct: Vec<bool>,
+    pub(super) dependences: Vec<Dependence>,
+    pub(super) is_direct: Vec<bool>,
     /// Place of each row among all rows, or none.
     place: Vec<Option<usize>>,
 }
@@ -55,25 +55,28 @@ struct Affected {
 impl Scorer<'_> {
     pub(super) fn score(&self) -> Vec<PointResult> {
         let affected: Vec<Affected> = self.parameters.iter().map(|&p| self.affected(p)).collect();
-        let per_point = 2 * self.parameters.len() * self.eps.len();
-        // Moves exist for points that did not fail, in order.
-        let mut next = 0;
-        let first_move: Vec<usize> = self
-            .is_ok
-            .iter()
-            .map(|ok| {
-                let first = next;
-                next += if *ok { per_point } else { 0 };
-                first
-            })
-            .collect();
+        let first_move = self.first_moves();
         (0..self.points.len())
             .into_par_iter()
             .map(|point| self.score_point(point, first_move[point], &affected))
             .collect()
     }
 
-    fn affected(&self, parameter: ParameterIdx) -> Affected {
+    /// The number of each point's first move: moves exist for points that did not fail, in order.
+    pub(super) fn first_moves(&self) -> Vec<usize> {
+        let per_point = 2 * self.parameters.len() * self.eps.len();
+        let mut next = 0;
+        self.is_ok
+            .iter()
+            .map(|ok| {
+                let first = next;
+                next += if *ok { per_point } else { 0 };
+                first
+            })
+            .collect()
+    }
+
+    pub(super) fn affected(&self, parameter: ParameterIdx) -> Affected {
         let (mut rows, mut dependences, mut is_direct) = (Vec::new(), Vec::new(), Vec::new());
         let mut place = vec![None; self.problem.rows.len()];
         for r in 0..self.problem.rows.len() {
@@ -141,7 +144,7 @@ impl Scorer<'_> {
             result.gradient = Some(gradient.components);
             result.gradient_magnitudes = Some(gradient.magnitudes);
         }
-        let tolerances = self.tolerance_noise(point);
+        let tolerances = self.tolerance_noise(point, Measure::Likelihood);
         let mut next = first_move;
         for (&parameter, affected) in self.parameters.iter().zip(affected) {
             for &eps in self.eps {
@@ -171,7 +174,7 @@ impl Scorer<'_> {
         let mut tolerances = vec![Vec::new(); points.len()];
         for &(point, ..) in requests {
             if tolerances[point].is_empty() {
-                tolerances[point] = self.tolerance_noise(point);
+                tolerances[point] = self.tolerance_noise(point, Measure::Likelihood);
             }
         }
         let mut pairs: Vec<(usize, ProbePair)> = requests
@@ -201,7 +204,7 @@ impl Scorer<'_> {
             .collect()
     }
 
-    fn noise_model(&self, row: RowIdx) -> crate::objective::NoiseModel {
+    pub(super) fn noise_model(&self, row: RowIdx) -> crate::objective::NoiseModel {
         let observable = self.problem.rows[row.position()].observable;
         self.problem.observables[observable.position()].noise_model
     }
@@ -245,9 +248,9 @@ impl Scorer<'_> {
         predictions
     }
 
-    /// What errors of the tolerances' size in the states do to each row's likelihood at a point:
+    /// What errors of the tolerances' size in the states do to each row's number l at a point:
     /// Σ |∂l/∂xᵢ|·(atol + rtol·|xᵢ|). Nothing where probes replay their point's steps.
-    fn tolerance_noise(&self, point: usize) -> Vec<f64> {
+    pub(super) fn tolerance_noise(&self, point: usize, measure: Measure) -> Vec<f64> {
         let Settings { rtol, atol, steps, .. } = self.settings;
         if steps == StepMode::Shared {
             return Vec::new();
@@ -274,7 +277,8 @@ impl Scorer<'_> {
             let variables = self.objective.variables(index);
             self.objective.predict_with_derivatives(index, &items, |i, prediction, dy, dsigma| {
                 let measured = self.problem.rows[rows[i].position()].measured;
-                let (l_y, l_sigma) = observable.noise_model.nllh_derivatives(measured, prediction);
+                let (l_y, l_sigma) =
+                    measure.derivatives(observable.noise_model, measured, prediction);
                 for (k, variable) in variables.iter().enumerate() {
                     let Input::State(s) = *variable else { continue };
                     let weight = (l_y * dy[k] + l_sigma * dsigma[k]).abs();
@@ -297,8 +301,21 @@ impl Scorer<'_> {
         if !self.wants_gradient {
             return None;
         }
-        let count = self.problem.simulations.len();
         let mut gradient = ForwardGradient::new(self.problem, self.objective, &self.linear[point]);
+        self.for_each_simulation(point, |outputs| gradient.add_simulation(outputs));
+        let mut gradient = gradient.finish();
+        let (theta, linear) = (&self.points[point], &self.linear[point]);
+        self.problem.priors.add_gradient(theta, linear, &mut gradient.components);
+        Some(gradient)
+    }
+
+    /// Gives every simulation of a point at its outputs, with tangents.
+    pub(super) fn for_each_simulation(
+        &self,
+        point: usize,
+        mut each: impl FnMut(&SimulationOutputs<'_, '_>),
+    ) {
+        let count = self.problem.simulations.len();
         for (s, simulation) in self.problem.simulations.iter().enumerate() {
             let lane = point * count + s;
             let starts = simulation.starts_with_output;
@@ -314,17 +331,14 @@ impl Scorer<'_> {
                     })
                 })
                 .collect();
-            gradient.add_simulation(
-                SimulationIdx::from_position(s),
-                &self.base.lanes.slots[lane],
-                &|output| self.base.values(lane, output, starts),
-                &blocks,
-            );
+            let states = |output| self.base.values(lane, output, starts);
+            each(&SimulationOutputs {
+                simulation: SimulationIdx::from_position(s),
+                slots: &self.base.lanes.slots[lane],
+                states: &states,
+                tangents: &blocks,
+            });
         }
-        let mut gradient = gradient.finish();
-        let (theta, linear) = (&self.points[point], &self.linear[point]);
-        self.problem.priors.add_gradient(theta, linear, &mut gradient.components);
-        Some(gradient)
     }
 
     /// Negative log density of all priors at a point, or which parameter has none.
@@ -344,36 +358,49 @@ impl Scorer<'_> {
 
     /// Predictions of the affected rows at a probe, or why there are none.
     fn probe(&self, point: usize, number: usize, affected: &Affected) -> Result<Side, Failure> {
+        if let Some((simulation, lane)) = self.failed_lanes(number).next() {
+            return Err(Failure::Lane { simulation, report: self.probes.result.reports[lane] });
+        }
+        let Moved { coordinate, parameters, predictions } =
+            self.predict_moved(point, number, &affected.rows);
+        let mut theta = self.points[point].clone();
+        theta[self.moves[number].parameter.position()] = coordinate.0;
+        let prior = self.prior(&theta, &parameters)?;
+        Ok(Side { coordinate, prior, predictions })
+    }
+
+    /// Predictions of rows at a probe; those of the point where a simulation failed.
+    pub(super) fn predict_moved(&self, point: usize, number: usize, rows: &[RowIdx]) -> Moved {
         let probe = self.moves[number];
         debug_assert_eq!(probe.point, point);
         let lanes = &self.probe_lanes[number];
-        for (s, lane) in lanes.iter().enumerate() {
-            if let Some(lane) = lane
-                && self.probes.result.reports[*lane].status != LaneStatus::Ok
-            {
-                return Err(Failure::Lane {
-                    simulation: SimulationIdx::from_position(s),
-                    report: self.probes.result.reports[*lane],
-                });
-            }
-        }
         let mut parameters = self.linear[point].clone();
-        let scale = self.problem.parameters[probe.parameter.position()].scale;
-        parameters[probe.parameter.position()] = scale.unscale(probe.theta);
-        let moved = self.moved_slots(point, probe.parameter, &parameters);
-        let trajectory_of = |s: SimulationIdx| match (lanes[s.position()], &moved[s.position()]) {
-            (Some(lane), _) => {
-                Trajectory { run: self.probes, lane, slots: &self.probes.lanes.slots[lane] }
-            }
-            (None, Some(slots)) => Trajectory { slots, ..self.own(point, s) },
-            (None, None) => self.own(point, s),
-        };
-        let predictions = self.predict(&affected.rows, &parameters, &trajectory_of);
-        let mut theta = self.points[point].clone();
-        theta[probe.parameter.position()] = probe.theta;
-        let prior = self.prior(&theta, &parameters)?;
-        let linear = parameters[probe.parameter.position()];
-        Ok(Side { coordinate: (probe.theta, linear), prior, predictions })
+        let place = probe.parameter.position();
+        parameters[place] = self.problem.parameters[place].scale.unscale(probe.theta);
+        let slots = self.moved_slots(point, probe.parameter, &parameters);
+        let is_there = |lane: &usize| self.probes.result.reports[*lane].status == LaneStatus::Ok;
+        let trajectory_of =
+            |s: SimulationIdx| match (lanes[s.position()].filter(is_there), &slots[s.position()]) {
+                (Some(lane), _) => {
+                    Trajectory { run: self.probes, lane, slots: &self.probes.lanes.slots[lane] }
+                }
+                (None, Some(slots)) => Trajectory { slots, ..self.own(point, s) },
+                (None, None) => self.own(point, s),
+            };
+        let predictions = self.predict(rows, &parameters, &trajectory_of);
+        Moved { coordinate: (probe.theta, parameters[place]), parameters, predictions }
+    }
+
+    /// Simulations that failed at a probe, with their lanes.
+    pub(super) fn failed_lanes(
+        &self,
+        number: usize,
+    ) -> impl Iterator<Item = (SimulationIdx, usize)> + '_ {
+        let lanes = self.probe_lanes[number].iter().enumerate();
+        lanes.filter_map(|(s, lane)| {
+            let lane = lane.filter(|l| self.probes.result.reports[*l].status != LaneStatus::Ok)?;
+            Some((SimulationIdx::from_position(s), lane))
+        })
     }
 
     /// Slots of simulations that a parameter reaches only through observables.
@@ -444,7 +471,12 @@ impl Scorer<'_> {
 
     /// Whether two moves, or a move and the point itself, have the same states at a row's output, to
     /// the bit.
-    fn have_same_states(&self, point: usize, row: RowIdx, moves: [Option<usize>; 2]) -> bool {
+    pub(super) fn have_same_states(
+        &self,
+        point: usize,
+        row: RowIdx,
+        moves: [Option<usize>; 2],
+    ) -> bool {
         let row = &self.problem.rows[row.position()];
         let s = row.simulation.position();
         let starts = self.problem.simulations[s].starts_with_output;
@@ -550,6 +582,15 @@ struct Pair {
     point: usize,
     /// Number of the upper probe's move; the lower one's follows.
     first_move: usize,
+}
+
+/// Rows at a probe.
+pub(super) struct Moved {
+    /// The moved parameter.
+    pub(super) coordinate: Coordinate,
+    /// Linear values of all parameters.
+    parameters: Vec<f64>,
+    pub(super) predictions: Vec<Prediction>,
 }
 
 /// Predictions of the affected rows at a probe.

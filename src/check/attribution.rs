@@ -1,0 +1,307 @@
+//! Which rows a wrong gradient of another tool comes from.
+//!
+//! Such a gradient is known as a whole only. Where a group of rows was dropped, it differs from the
+//! estimate by minus our own derivative of that group at every point; where the group was added
+//! twice, by plus that. A dropped derivative of sigma is minus the part of ours that comes through
+//! sigma. As with the other marks, most failing points must say so.
+
+use super::diagnosis::{CLOSE, FEWEST_POINTS, PART, median};
+use super::groups::{GroupKind, Groups};
+use super::run::JudgedPoint;
+use super::verdict::VerdictKind;
+use crate::engine::EngineError;
+use crate::index::ParameterIdx;
+use crate::sweep::{Evaluator, PointParts};
+use std::fmt;
+
+/// Failing points that are kept, in all and for each parameter.
+const MOST_POINTS: usize = 200;
+const MOST_PER_PARAMETER: usize = 40;
+/// A point tells only where the mismatch is this many times what estimate and gradient may be off.
+const TELLING: f64 = 10.0;
+/// Memory for derivatives of groups that are computed together.
+const MOST_BYTES: usize = 1 << 28;
+
+/// A component that fails.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Mismatch {
+    pub gradient: f64,
+    pub estimate: f64,
+    /// What the two may differ by where both are right.
+    pub bound: f64,
+}
+
+/// A point where components fail.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FailingPoint {
+    /// On the parameter scale, all parameters.
+    pub theta: Vec<f64>,
+    /// By place in the plan; none where the component does not fail.
+    pub mismatches: Vec<Option<Mismatch>>,
+}
+
+/// Points that are kept to be looked at again: as many as each parameter needs.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FailingPoints {
+    parameters: Vec<ParameterIdx>,
+    points: Vec<FailingPoint>,
+    counts: Vec<usize>,
+}
+
+/// What is wrong with a contribution.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Claim {
+    Missing,
+    Doubled,
+    /// Its derivative through sigma is missing.
+    NoiseMissing,
+}
+
+/// Whose contribution it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Source {
+    Rows(GroupKind, String),
+    Prior,
+    /// Tells of sigma only: the sum of everything is the gradient itself.
+    AllRows,
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Rows(kind, name) => write!(f, "{kind} {name}"),
+            Self::Prior => f.write_str("the prior"),
+            Self::AllRows => f.write_str("all rows"),
+        }
+    }
+}
+
+/// How a parameter's mismatch compares with the derivative of one group.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Attribution {
+    pub kind: GroupKind,
+    pub source: Source,
+    pub parameter: ParameterIdx,
+    /// Failing points that can tell.
+    pub telling: usize,
+    /// Of these, those at which the mismatch is minus the group's derivative, plus that, and minus
+    /// what of it comes through sigma.
+    pub missing: usize,
+    pub doubled: usize,
+    pub noise_missing: usize,
+    /// Medians over them: mismatch over the group's derivative, and the part of the mismatch that
+    /// dropping the group or adding it twice explains (1: all of it).
+    pub ratio: f64,
+    pub explained: f64,
+}
+
+/// The group that explains a parameter's mismatch.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Finding {
+    pub parameter: ParameterIdx,
+    pub claim: Claim,
+    pub source: Source,
+    /// Points that say so, and all that can tell.
+    pub bearing: usize,
+    pub telling: usize,
+}
+
+impl FailingPoints {
+    /// None so far, of a check of these parameters.
+    pub fn new(parameters: &[ParameterIdx]) -> Self {
+        let counts = vec![0; parameters.len()];
+        Self { parameters: parameters.to_vec(), points: Vec::new(), counts }
+    }
+
+    /// Keeps a point if a component fails there of which there are not enough yet. `allowances` are
+    /// the errors that a right gradient may have, by estimated parameter.
+    pub fn add(&mut self, theta: &[f64], judged: &JudgedPoint, allowances: Option<&[f64]>) {
+        let failing: Vec<bool> =
+            judged.cells.iter().map(|c| c.verdict.kind == VerdictKind::Fail).collect();
+        let is_wanted = |(fails, count): (&bool, &usize)| *fails && *count < MOST_PER_PARAMETER;
+        if self.points.len() >= MOST_POINTS || !failing.iter().zip(&self.counts).any(is_wanted) {
+            return;
+        }
+        let mismatches = judged.cells.iter().zip(&failing).map(|(cell, fails)| {
+            let estimate = cell.estimate.filter(|_| *fails)?;
+            let allowance = allowances.map_or(0.0, |a| a[cell.parameter.position()]);
+            let bound = estimate.bound + estimate.floor + allowance;
+            Some(Mismatch { gradient: cell.gradient, estimate: estimate.value, bound })
+        });
+        let mismatches = mismatches.collect();
+        failing.iter().zip(&mut self.counts).for_each(|(fails, n)| *n += usize::from(*fails));
+        self.points.push(FailingPoint { theta: theta.to_vec(), mismatches });
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.points.is_empty()
+    }
+
+    /// The points without the mismatches of parameters that are not asked about.
+    pub fn retain(&mut self, is_wanted: impl Fn(ParameterIdx) -> bool) {
+        for point in &mut self.points {
+            for (mismatch, parameter) in point.mismatches.iter_mut().zip(&self.parameters) {
+                *mismatch = mismatch.filter(|_| is_wanted(*parameter));
+            }
+        }
+        self.points.retain(|point| point.mismatches.iter().any(Option::is_some));
+    }
+}
+
+/// Figures of one candidate.
+#[derive(Default)]
+struct Tally {
+    missing: usize,
+    doubled: usize,
+    noise_missing: usize,
+    ratios: Vec<f64>,
+    explained: Vec<f64>,
+    /// Whether the derivative was ever something else than 0.
+    is_alive: bool,
+}
+
+impl Tally {
+    /// Looks at a mismatch and the candidate's derivatives, in all and through sigma.
+    fn add(&mut self, mismatch: &Mismatch, all: Option<f64>, noise: f64) {
+        let d = mismatch.gradient - mismatch.estimate;
+        let is = |expected: f64| {
+            expected != 0.0 && (d - expected).abs() <= CLOSE * expected.abs() + mismatch.bound
+        };
+        self.noise_missing += usize::from(is(-noise));
+        self.is_alive |= noise != 0.0;
+        let Some(all) = all else { return };
+        self.is_alive |= all != 0.0;
+        self.missing += usize::from(is(-all));
+        self.doubled += usize::from(is(all));
+        self.ratios.push(d / all);
+        let rest = (d - all).abs().min((d + all).abs());
+        self.explained.push((1.0 - rest / d.abs()).max(0.0));
+    }
+}
+
+/// Compares the mismatches with the derivatives of the groups of one kind, for every parameter that
+/// fails somewhere.
+///
+/// # Errors
+/// An engine's failure.
+pub fn attribute(
+    evaluator: &Evaluator<'_>,
+    failing: &FailingPoints,
+    groups: &Groups,
+) -> Result<Vec<Attribution>, EngineError> {
+    let partition = groups.partition(true);
+    let count = partition.count;
+    let concerned: Vec<usize> = (0..failing.parameters.len())
+        .filter(|place| failing.points.iter().any(|p| p.mismatches[*place].is_some()))
+        .collect();
+    let block = (MOST_BYTES / (2 * count * size_of::<f64>()).max(1)).max(1);
+    let mut found = Vec::new();
+    for places in concerned.chunks(block) {
+        let parameters: Vec<ParameterIdx> = places.iter().map(|p| failing.parameters[*p]).collect();
+        let mut tallies: Vec<Vec<Tally>> = Vec::new();
+        tallies.resize_with(places.len(), || {
+            let mut of_parameter = Vec::new();
+            of_parameter.resize_with(count + 1, Tally::default);
+            of_parameter
+        });
+        let mut telling = vec![0; places.len()];
+        let chunk = (block / places.len()).clamp(1, evaluator.points_per_chunk(&[], 0).max(1));
+        for points in failing.points.chunks(chunk) {
+            let thetas: Vec<Vec<f64>> = points.iter().map(|p| p.theta.clone()).collect();
+            let evaluated = evaluator.evaluate_parts(
+                &thetas,
+                &parameters,
+                &[],
+                &partition,
+                (&[], &|_| false),
+            )?;
+            for (point, parts) in points.iter().zip(&evaluated.parts) {
+                for (j, place) in places.iter().enumerate() {
+                    let Some(mismatch) = &point.mismatches[*place] else { continue };
+                    let Some((all, noise)) = derivatives(parts, j, count) else { continue };
+                    if can_tell(mismatch, all.iter().sum()) {
+                        telling[j] += 1;
+                        for (tally, (all, noise)) in
+                            tallies[j].iter_mut().zip(all.iter().zip(noise))
+                        {
+                            tally.add(mismatch, Some(*all), *noise);
+                        }
+                        tallies[j][count].add(mismatch, None, noise.iter().sum());
+                    }
+                }
+            }
+        }
+        for ((&parameter, tallies), telling) in parameters.iter().zip(tallies).zip(telling) {
+            let alive = tallies.into_iter().enumerate().filter(|(_, tally)| tally.is_alive);
+            found.extend(alive.map(|(group, tally)| Attribution {
+                kind: groups.kind,
+                source: source(groups, group),
+                parameter,
+                telling,
+                missing: tally.missing,
+                doubled: tally.doubled,
+                noise_missing: tally.noise_missing,
+                ratio: median(tally.ratios).unwrap_or(f64::NAN),
+                explained: median(tally.explained).unwrap_or(f64::NAN),
+            }));
+        }
+    }
+    Ok(found)
+}
+
+/// The source of a number: of a group, or behind them of all rows.
+fn source(groups: &Groups, number: usize) -> Source {
+    match groups.names.get(number) {
+        None => Source::AllRows,
+        Some(_) if groups.prior == Some(number) => Source::Prior,
+        Some(name) => Source::Rows(groups.kind, name.clone()),
+    }
+}
+
+/// The groups' derivatives of the j-th parameter, in all and through sigma; none where the point
+/// failed.
+fn derivatives(parts: &PointParts, j: usize, count: usize) -> Option<(&[f64], &[f64])> {
+    let of_parameter = j * count..(j + 1) * count;
+    Some((parts.gradient.get(of_parameter.clone())?, parts.noise_gradient.get(of_parameter)?))
+}
+
+/// Whether the mismatch is well above all errors, and our own derivative explains the estimate.
+fn can_tell(mismatch: &Mismatch, own: f64) -> bool {
+    let d = (mismatch.gradient - mismatch.estimate).abs();
+    d.is_finite()
+        && d > TELLING * mismatch.bound
+        && (own - mismatch.estimate).abs() <= CLOSE * d + mismatch.bound
+}
+
+/// For each parameter the contribution that explains its mismatch at most points, if it does at four
+/// of five that can tell, and there are enough of these. Of equals the first: a missing group comes
+/// before one that is there twice, and that before a derivative through sigma; then the order of
+/// `attributions`.
+pub fn findings(attributions: &[Attribution]) -> Vec<Finding> {
+    let mut found: Vec<Finding> = Vec::new();
+    for (claim, bearing) in [
+        (Claim::Missing, (|a| a.missing) as fn(&Attribution) -> usize),
+        (Claim::Doubled, |a| a.doubled),
+        (Claim::NoiseMissing, |a| a.noise_missing),
+    ] {
+        // Where sigma of one group only knows the parameter, all rows and this group are the same.
+        let all_first = |a: &&Attribution| a.source == Source::AllRows;
+        let (whole, parts): (Vec<&Attribution>, Vec<_>) = attributions.iter().partition(all_first);
+        for a in whole.into_iter().chain(parts) {
+            let (bearing, telling) = (bearing(a), a.telling);
+            if telling < FEWEST_POINTS || (bearing as f64) < PART * telling as f64 {
+                continue;
+            }
+            let source = a.source.clone();
+            let finding = Finding { parameter: a.parameter, claim, source, bearing, telling };
+            match found.iter_mut().find(|f| f.parameter == a.parameter) {
+                None => found.push(finding),
+                Some(known) if bearing * known.telling > known.bearing * telling => {
+                    *known = finding;
+                }
+                Some(_) => {}
+            }
+        }
+    }
+    found
+}
