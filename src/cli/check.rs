@@ -2,10 +2,11 @@
 
 use super::gradient::Judged;
 use super::options::{CheckOptions, DEFAULT_CONSISTENT, SolverOptions, points_at};
+use super::outcome::{Outcome, OutcomeOptions};
 use super::output::Output;
 use super::{CliError, Manner, engines};
-use crate::check::{self, VerdictKind};
-use crate::report::{CheckTable, Style, check_table};
+use crate::check::{self, CheckPlan};
+use crate::report::{CheckCases, CheckTable, Style, check_table};
 use crate::sweep::Evaluator;
 use clap::Args;
 use std::io::Write;
@@ -41,6 +42,8 @@ pub struct Arguments {
     #[arg(long, value_name = "FILE.csv")]
     out: Option<PathBuf>,
     #[command(flatten)]
+    outcome: OutcomeOptions,
+    #[command(flatten)]
     solver: SolverOptions,
 }
 
@@ -56,6 +59,8 @@ pub(super) fn run(arguments: &Arguments, manner: Manner) -> Result<ExitCode, Cli
     let probes =
         2 * plan.eps.len() * plan.parameters.len() * points.len() * problem.simulation_count();
     let engines = engines::choose(&arguments.solver, &problem, settings, probes)?;
+    let known = arguments.outcome.known(&problem)?;
+    let outcome = Outcome::open(&arguments.outcome, known)?;
     gradient.prepare(&problem, settings, engines.tangents.as_ref(), &points)?;
     let evaluator = Evaluator::new(
         &problem,
@@ -73,7 +78,7 @@ pub(super) fn run(arguments: &Arguments, manner: Manner) -> Result<ExitCode, Cli
     };
     let style = Style { colours: manner.colours, detailed: arguments.detailed };
     let mut text = String::new();
-    let mut any_failed = false;
+    let mut cases = CheckCases::new(&problem, &plan);
     let summary = check::run_with_allowance(
         &evaluator,
         &points.theta_scaled,
@@ -82,7 +87,7 @@ pub(super) fn run(arguments: &Arguments, manner: Manner) -> Result<ExitCode, Cli
         &gradient.allowance(),
         &mut |judged, result| -> Result<(), CliError> {
             let id = &points.ids[judged.point.position()];
-            any_failed |= judged.cells.iter().any(|c| c.verdict.kind == VerdictKind::Fail);
+            cases.add(id, judged);
             if let (Some(table), Some(path)) = (&mut csv, &arguments.out) {
                 table.add(id, judged, &judged.rows).map_err(CliError::output(path))?;
             }
@@ -107,11 +112,41 @@ pub(super) fn run(arguments: &Arguments, manner: Manner) -> Result<ExitCode, Cli
     for note in problem.notes.iter().chain(&summary.notes(&problem, settings.atol)) {
         text.push_str(&format!("note: {note}\n"));
     }
+    let mut cases = cases.finish();
+    let ended = outcome.end(&mut cases);
+    text.push_str(&ended.lines());
     if let (Some(table), Some(path)) = (csv, &arguments.out) {
         table.finish().and_then(Output::finish).map_err(CliError::output(path))?;
     }
+    outcome.write(&problem, &properties(arguments, &plan, &gradient, &engines), &cases)?;
     if !to_stdout {
         std::io::stdout().write_all(text.as_bytes()).map_err(CliError::output("-"))?;
     }
-    Ok(if any_failed { ExitCode::from(1) } else { ExitCode::SUCCESS })
+    Ok(ended.exit_code())
+}
+
+/// The settings of a check, for the file of a build server.
+fn properties(
+    arguments: &Arguments,
+    plan: &CheckPlan,
+    gradient: &Judged,
+    engines: &engines::Engines,
+) -> Vec<(String, String)> {
+    let eps: Vec<String> = plan.eps.iter().map(|e| format!("{e:e}")).collect();
+    let settings = [
+        ("version", env!("CARGO_PKG_VERSION").to_owned()),
+        ("command", "check".to_owned()),
+        ("engine", engines.probes.describe()),
+        ("gradient_engine", engines.tangents.describe()),
+        ("gradient", gradient.describe()),
+        ("rtol", format!("{:e}", arguments.solver.rtol)),
+        ("atol", format!("{:e}", arguments.solver.atol)),
+        ("steps", arguments.check.steps.word().to_owned()),
+        ("at", arguments.at.clone()),
+        ("seed", arguments.seed.to_string()),
+        ("eps", eps.join(", ")),
+        ("check_rtol", format!("{:e}", plan.criteria.rtol)),
+        ("check_atol", format!("{:e}", plan.criteria.atol)),
+    ];
+    settings.map(|(name, value)| (name.to_owned(), value)).to_vec()
 }

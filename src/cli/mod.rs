@@ -7,6 +7,7 @@ mod error;
 mod gradient;
 mod model;
 mod options;
+mod outcome;
 mod output;
 mod power;
 mod report;

@@ -2,13 +2,14 @@
 
 use super::gradient::Judged;
 use super::options::{CheckOptions, DEFAULT_CONSISTENT, Draw, SolverOptions, points_at, usage};
+use super::outcome::{Outcome, OutcomeOptions};
 use super::output::{Output, result_folder};
 use super::{CliError, Manner, engines};
 use crate::check::{self, CheckPlan};
 use crate::model::OdeProblem;
 use crate::report::{
     CheckTable, FailureTable, PointTable, RunRecord, Style, diagnosis_lines, digest,
-    parameter_table, write_eps, write_parameters,
+    parameter_table, sweep_cases, write_eps, write_parameters,
 };
 use crate::startpoints::Points;
 use crate::sweep::Evaluator;
@@ -57,6 +58,8 @@ pub struct Arguments {
     #[arg(long)]
     overwrite: bool,
     #[command(flatten)]
+    outcome: OutcomeOptions,
+    #[command(flatten)]
     solver: SolverOptions,
 }
 
@@ -81,8 +84,11 @@ pub(super) fn run(arguments: &Arguments, manner: Manner) -> Result<ExitCode, Cli
         problem.all().map(|m| m.dynamic_directions().len() * m.simulations.len()).sum();
     let integrations = points.len() * (problem.simulation_count() + 2 * plan.eps.len() * dynamic);
     let engines = engines::choose(&arguments.solver, &problem, settings, integrations)?;
+    let known = arguments.outcome.known(&problem)?;
     // A default folder is the program's own: an earlier sweep's reports there may be replaced.
     result_folder(&folder, arguments.overwrite || arguments.out.is_none())?;
+    // The file may lie in that folder.
+    let outcome = Outcome::open(&arguments.outcome, known)?;
     if !manner.quiet {
         eprintln!("engine: {} ({})", engines.probes.describe(), engines.reason);
     }
@@ -124,9 +130,12 @@ pub(super) fn run(arguments: &Arguments, manner: Manner) -> Result<ExitCode, Cli
     )?;
     progress.finish_and_clear();
 
-    let record = record(arguments, &problem, &plan, &engines, &evaluator, &summary, &gradient)?;
-    let json = serde_json::to_string_pretty(&record)
-        .map_err(|e| failed("run.json")(std::io::Error::other(e)))?;
+    let mut cases = sweep_cases(&problem, &summary);
+    let ended = outcome.end(&mut cases);
+    let mut record = record(arguments, &problem, &plan, &engines, &evaluator, &summary, &gradient)?;
+    record.baseline.clone_from(&ended.record);
+    let not_json = |e: serde_json::Error| failed("run.json")(std::io::Error::other(e));
+    let json = serde_json::to_string_pretty(&record).map_err(not_json)?;
     let finish = |name: &str, out: std::io::Result<Output>| {
         out.and_then(Output::finish).map_err(failed(name))
     };
@@ -141,6 +150,7 @@ pub(super) fn run(arguments: &Arguments, manner: Manner) -> Result<ExitCode, Cli
     writeln!(run_json, "{json}").map_err(failed("run.json"))?;
     run_json.finish().map_err(failed("run.json"))?;
     super::report::write(&folder, &folder.join("report.html"))?;
+    outcome.write(&problem, &record.properties().map_err(not_json)?, &cases)?;
 
     let style = Style { colours: manner.colours, detailed: false };
     let mut text = parameter_table(&problem, &summary, style);
@@ -155,12 +165,12 @@ pub(super) fn run(arguments: &Arguments, manner: Manner) -> Result<ExitCode, Cli
         folder.display()
     ));
     text.push_str(&diagnosis_lines(&problem, &summary));
+    text.push_str(&ended.lines());
     for note in summary.notes(&problem, settings.atol) {
         text.push_str(&format!("note: {note}\n"));
     }
     std::io::stdout().write_all(text.as_bytes()).map_err(CliError::output("-"))?;
-    let any_failed = summary.parameters.iter().any(|p| p.is_consistent_failure);
-    Ok(if any_failed { ExitCode::from(1) } else { ExitCode::SUCCESS })
+    Ok(ended.exit_code())
 }
 
 fn draw(arguments: &Arguments, problem: &OdeProblem) -> Result<Points, CliError> {
@@ -246,5 +256,6 @@ fn record(
         tangent_step_operations: evaluator.tangent_ops,
         objective: objective_words(problem, &arguments.solver),
         notes: [problem.notes.clone(), summary.notes(problem, arguments.solver.atol)].concat(),
+        baseline: None,
     })
 }

@@ -1,15 +1,19 @@
 //! Writing results: CSV tables, terminal tables, the run's record.
 
+mod baseline;
 mod csv_tables;
 mod html;
+mod junit;
 mod record;
 mod simulations;
 mod terminal;
 
+pub use baseline::{Baseline, BaselineError, BaselineRecord};
 pub use csv_tables::{
     CheckTable, FailureTable, PointTable, write_eps, write_parameters, write_tolerances,
 };
 pub use html::{ReportError, sweep_page};
+pub use junit::{Case, CaseResult, CheckCases, sweep_cases, write_junit};
 pub use record::{RunRecord, digest};
 pub use simulations::{write_simulation_table, write_time_course};
 pub use terminal::{

@@ -19,6 +19,7 @@ mod text;
 mod vees;
 
 pub use error::ReportError;
+pub(super) use text::{clean, escape};
 
 use std::path::Path;
 
