@@ -304,3 +304,52 @@ fn bad_options_are_refused() {
         }
     }
 }
+
+#[test]
+fn plots_are_files_of_their_own() {
+    let bench = Bench::new(|_, value| value);
+    let page = bench.read("own/report.html");
+    let ran = bench.run("report own --plots plots");
+    assert_eq!(ran.status, Some(0), "{}", ran.err);
+    assert_eq!(bench.read("own/report.html"), page, "the page is not touched");
+    let mut names = Vec::new();
+    for entry in fs::read_dir(bench.folder.path().join("plots")).unwrap() {
+        let path = entry.unwrap().path();
+        let text = fs::read_to_string(&path).unwrap();
+        let document = roxmltree::Document::parse(&text).unwrap();
+        let root = document.root_element();
+        assert!(root.has_tag_name(("http://www.w3.org/2000/svg", "svg")), "{path:?}");
+        let size = ["width", "height"].map(|a| root.attribute(a).unwrap().parse::<f64>().unwrap());
+        assert!(size.iter().all(|s| *s > 100.0), "{path:?}");
+        // Nothing from outside, and a rule for each class.
+        assert!(
+            !text.contains("var(") && !text.contains("url(") && !text.contains("href"),
+            "{path:?}"
+        );
+        let style = document.descendants().find(|n| n.tag_name().name() == "style").unwrap();
+        let style = style.text().unwrap();
+        for class in document.descendants().filter_map(|n| n.attribute("class")) {
+            let has_rule = |c: &str| {
+                let selector = format!(".{c}");
+                style.split(&selector).skip(1).any(|rest| rest.starts_with([' ', ',', '.']))
+            };
+            assert!(class.split(' ').any(has_rule), "{path:?}: nothing for {class:?}");
+        }
+        // The drawing is that of the page, to the byte.
+        let drawing = text.split("<svg ").nth(2).unwrap();
+        let drawing = drawing.split("<title").nth(1).unwrap().split("</svg>").next().unwrap();
+        assert!(page.contains(drawing), "{path:?}");
+        names.push(path.file_name().unwrap().to_str().unwrap().to_owned());
+    }
+    let drawings = page.matches("<svg xmlns=").count();
+    assert_eq!(names.len(), drawings, "{names:?}");
+    assert!(ran.out.contains(&format!("{drawings} plots in plots")), "{}", ran.out);
+    for name in ["verdicts.svg", "differences.svg"] {
+        assert!(names.contains(&name.to_owned()), "{names:?}");
+    }
+    assert!(names.iter().any(|n| n.starts_with("eps-01-")), "{names:?}");
+    assert!(names.iter().any(|n| n.starts_with("values-01-")), "{names:?}");
+    // A folder that is no sweep's is refused before anything is made.
+    bench.refused("report nosuch --plots r", &["nosuch/run.json"]);
+    bench.refused("report own --plots points.csv", &["points.csv"]);
+}

@@ -12,7 +12,7 @@ pub use baseline::{Baseline, BaselineError, BaselineRecord};
 pub use csv_tables::{
     CheckTable, FailureTable, PointTable, write_eps, write_parameters, write_tolerances,
 };
-pub use html::{ReportError, sweep_page};
+pub use html::{Plot, ReportError, sweep_page, sweep_plots};
 pub use junit::{Case, CaseResult, CheckCases, sweep_cases, write_junit};
 pub use record::{RunRecord, digest};
 pub use simulations::{write_simulation_table, write_time_course};
