@@ -140,6 +140,12 @@ pub fn run<E: From<EngineError>>(
     run_with_allowance(evaluator, theta_scaled, plan, gradient, &|_, _| None, sink)
 }
 
+/// A gradient to judge, and the errors that it may have where it is right.
+pub struct Source<'a> {
+    pub gradient: &'a GradientSource<'a>,
+    pub allowance: &'a AllowanceSource<'a>,
+}
+
 /// The same for a gradient that may have errors.
 ///
 /// # Errors
@@ -152,10 +158,41 @@ pub fn run_with_allowance<E: From<EngineError>>(
     allowance: &AllowanceSource<'_>,
     sink: &mut dyn FnMut(&JudgedPoint, &PointResult) -> Result<(), E>,
 ) -> Result<CheckSummary, E> {
-    let mut samples: Vec<Sample> = Vec::new();
+    let source = [Source { gradient, allowance }];
+    let mut first = |judged: &[JudgedPoint], result: &PointResult| sink(&judged[0], result);
+    let mut summaries = run_sources(evaluator, theta_scaled, plan, &source, &mut first)?;
+    Ok(summaries.remove(0))
+}
+
+/// Gets a point as each source judges it, in the order of the sources.
+pub type PointSink<'a, E> = dyn FnMut(&[JudgedPoint], &PointResult) -> Result<(), E> + 'a;
+
+/// What is gathered of one source.
+struct Tally {
+    samples: Vec<Sample>,
+    cells: Vec<Vec<CellSummary>>,
+    spread: EpsSpread,
+}
+
+/// The same for several gradients, each judged by the same estimates; points are evaluated once.
+/// Gives a summary for each, in their order.
+///
+/// # Errors
+/// An engine's failure, or the first error of `sink`.
+pub fn run_sources<E: From<EngineError>>(
+    evaluator: &Evaluator<'_>,
+    theta_scaled: &[Vec<f64>],
+    plan: &CheckPlan,
+    sources: &[Source<'_>],
+    sink: &mut PointSink<'_, E>,
+) -> Result<Vec<CheckSummary>, E> {
     let chunk = evaluator.points_per_chunk(&plan.parameters, plan.eps.len());
-    let mut cells: Vec<Vec<CellSummary>> = vec![Vec::new(); plan.parameters.len()];
-    let mut spread = EpsSpread::new(plan);
+    let tally = |_: &Source<'_>| Tally {
+        samples: Vec::new(),
+        cells: vec![Vec::new(); plan.parameters.len()],
+        spread: EpsSpread::new(plan),
+    };
+    let mut tallies: Vec<Tally> = sources.iter().map(tally).collect();
     let (mut failed_points, mut tightened_points, mut lanes, mut steps) = (0, 0, 0, 0);
     let mut below_atol = BTreeMap::new();
     let mut next = 0;
@@ -167,60 +204,77 @@ pub fn run_with_allowance<E: From<EngineError>>(
         for (theta, result) in points.iter().zip(&evaluated.points) {
             let point = PointIdx::from_position(next);
             next += 1;
-            let judged_gradient = gradient(point, theta, result.gradient.as_deref());
-            let allowances = allowance(point, result);
-            let judged =
-                judge_point(point, result, judged_gradient.as_deref(), allowances.as_deref(), plan);
-            if samples.len() < MOST_SAMPLES {
-                samples.extend(sample(theta, &judged));
-            }
             failed_points += usize::from(result.objective.is_err());
             tightened_points += usize::from(result.objective.is_ok() && result.retries > 0);
             for state in &result.below_atol {
                 *below_atol.entry(*state).or_default() += 1;
             }
-            for (summaries, cell) in cells.iter_mut().zip(&judged.cells) {
-                summaries.push(CellSummary {
-                    kind: cell.verdict.kind,
-                    gradient: cell.gradient,
-                    estimate: cell.estimate.map_or(f64::NAN, |e| e.value),
-                    threshold: cell.estimate.map_or(f64::INFINITY, |e| plan.criteria.threshold(&e)),
-                });
+            let mut all = Vec::with_capacity(sources.len());
+            for (source, Tally { samples, cells, spread }) in sources.iter().zip(&mut tallies) {
+                let judged_gradient = (source.gradient)(point, theta, result.gradient.as_deref());
+                let allowances = (source.allowance)(point, result);
+                let judged = judge_point(
+                    point,
+                    result,
+                    judged_gradient.as_deref(),
+                    allowances.as_deref(),
+                    plan,
+                );
+                if samples.len() < MOST_SAMPLES {
+                    samples.extend(sample(theta, &judged));
+                }
+                for (summaries, cell) in cells.iter_mut().zip(&judged.cells) {
+                    summaries.push(CellSummary {
+                        kind: cell.verdict.kind,
+                        gradient: cell.gradient,
+                        estimate: cell.estimate.map_or(f64::NAN, |e| e.value),
+                        threshold: cell
+                            .estimate
+                            .map_or(f64::INFINITY, |e| plan.criteria.threshold(&e)),
+                    });
+                }
+                spread.add(&judged, plan);
+                all.push(judged);
             }
-            spread.add(&judged, plan);
-            sink(&judged, result)?;
+            sink(&all, result)?;
         }
     }
-    let eps = spread.statistics(plan);
-    let parameters: Vec<ParameterStatistics> = plan
-        .parameters
-        .iter()
-        .zip(&cells)
-        .map(|(&p, cells)| parameter_statistics(p, cells, &eps, plan.confidence, plan.consistent))
-        .collect();
-    let known = &evaluator.problem().parameters;
-    let failing: Vec<usize> =
-        (0..parameters.len()).filter(|&j| parameters[j].is_consistent_failure).collect();
-    let mut diagnoses = vec![None; parameters.len()];
-    for &place in &failing {
-        diagnoses[place] = diagnose(place, &plan.parameters, known, &samples);
+    let mut all = Vec::with_capacity(tallies.len());
+    for Tally { samples, cells, spread } in tallies {
+        let eps = spread.statistics(plan);
+        let parameters: Vec<ParameterStatistics> = plan
+            .parameters
+            .iter()
+            .zip(&cells)
+            .map(|(&p, cells)| {
+                parameter_statistics(p, cells, &eps, plan.confidence, plan.consistent)
+            })
+            .collect();
+        let known = &evaluator.problem().parameters;
+        let failing: Vec<usize> =
+            (0..parameters.len()).filter(|&j| parameters[j].is_consistent_failure).collect();
+        let mut diagnoses = vec![None; parameters.len()];
+        for &place in &failing {
+            diagnoses[place] = diagnose(place, &plan.parameters, known, &samples);
+        }
+        let common_causes = common_causes(&samples, &failing)
+            .into_iter()
+            .map(|group| group.into_iter().map(|place| plan.parameters[place]).collect())
+            .collect();
+        all.push(CheckSummary {
+            parameters,
+            eps,
+            diagnoses,
+            common_causes,
+            points: next,
+            failed_points,
+            tightened_points,
+            below_atol: below_atol.clone(),
+            lanes,
+            steps,
+        });
     }
-    let common_causes = common_causes(&samples, &failing)
-        .into_iter()
-        .map(|group| group.into_iter().map(|place| plan.parameters[place]).collect())
-        .collect();
-    Ok(CheckSummary {
-        parameters,
-        eps,
-        diagnoses,
-        common_causes,
-        points: next,
-        failed_points,
-        tightened_points,
-        below_atol,
-        lanes,
-        steps,
-    })
+    Ok(all)
 }
 
 /// Tables and verdicts of one point.

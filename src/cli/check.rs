@@ -2,8 +2,9 @@
 
 use super::gradient::Judged;
 use super::options::{CheckOptions, DEFAULT_CONSISTENT, SolverOptions, points_at};
-use super::outcome::{Outcome, OutcomeOptions};
+use super::outcome::{Outcome, OutcomeOptions, exit_code};
 use super::output::Output;
+use super::sources::{Named, Sources};
 use super::{CliError, Manner, engines};
 use crate::check::{self, CheckPlan};
 use crate::report::{CheckCases, CheckTable, Style, check_table};
@@ -55,7 +56,8 @@ pub(super) fn run(arguments: &Arguments, manner: Manner) -> Result<ExitCode, Cli
     let problem = arguments.solver.load(&arguments.problem)?;
     let mut plan = arguments.check.plan(&problem, eps, criteria, DEFAULT_CONSISTENT)?;
     let points = points_at(&problem, &arguments.at, arguments.seed)?;
-    let mut gradient = Judged::new(&arguments.check, &problem, &points, &mut plan)?;
+    let sources = Sources::new(&arguments.check, &problem, &points, &mut plan)?;
+    let Named { name, judged: mut gradient, .. } = sources.single()?;
     let probes =
         2 * plan.eps.len() * plan.parameters.len() * points.len() * problem.simulation_count();
     let engines = engines::choose(&arguments.solver, &problem, settings, probes)?;
@@ -113,7 +115,7 @@ pub(super) fn run(arguments: &Arguments, manner: Manner) -> Result<ExitCode, Cli
         text.push_str(&format!("note: {note}\n"));
     }
     let mut cases = cases.finish();
-    let ended = outcome.end(&mut cases);
+    let ended = outcome.end(&name, &mut cases);
     text.push_str(&ended.lines());
     if let (Some(table), Some(path)) = (csv, &arguments.out) {
         table.finish().and_then(Output::finish).map_err(CliError::output(path))?;
@@ -122,7 +124,7 @@ pub(super) fn run(arguments: &Arguments, manner: Manner) -> Result<ExitCode, Cli
     if !to_stdout {
         std::io::stdout().write_all(text.as_bytes()).map_err(CliError::output("-"))?;
     }
-    Ok(ended.exit_code())
+    Ok(exit_code(&[ended]))
 }
 
 /// The settings of a check, for the file of a build server.

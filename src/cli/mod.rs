@@ -1,6 +1,7 @@
 //! The command line: one file a command.
 
 mod check;
+mod comparing;
 mod devices;
 mod engines;
 mod error;
@@ -11,7 +12,9 @@ mod outcome;
 mod output;
 mod power;
 mod report;
+mod reports;
 mod simulate;
+mod sources;
 mod startpoints;
 mod sweep;
 mod tolerances;

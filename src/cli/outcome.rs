@@ -18,7 +18,7 @@ pub struct OutcomeOptions {
     pub junit: Option<PathBuf>,
     /// Failures that are known and do not make the exit status 1; new ones do. The parameters.csv of
     /// an earlier sweep, or another CSV file with the columns parameter and consistent_failure (yes
-    /// or no).
+    /// or no), and perhaps source, where the failure is one gradient's only.
     #[arg(long, value_name = "FILE.csv")]
     pub baseline: Option<PathBuf>,
 }
@@ -62,8 +62,8 @@ impl Outcome {
         Ok(Self { known, junit })
     }
 
-    /// Holds the cases against what is known: a known failure is no failed case.
-    pub fn end(&self, cases: &mut [Case]) -> Ended {
+    /// Holds the cases of a gradient against what is known: a known failure is no failed case.
+    pub fn end(&self, source: &str, cases: &mut [Case]) -> Ended {
         let Some(Known(path, sha256, baseline)) = &self.known else {
             return Ended { record: None, is_bad: cases.iter().any(is_failed) };
         };
@@ -76,7 +76,7 @@ impl Outcome {
             undecided: Vec::new(),
         };
         for case in cases {
-            let is_known = baseline.knows(&case.parameter);
+            let is_known = baseline.knows(source, &case.parameter);
             let list = match (&case.result, is_known) {
                 (CaseResult::Failed { .. }, true) => &mut record.known,
                 (CaseResult::Failed { .. }, false) => &mut record.new,
@@ -112,11 +112,11 @@ impl Ended {
     pub fn lines(&self) -> String {
         self.record.as_ref().map(BaselineRecord::lines).unwrap_or_default()
     }
+}
 
-    /// 1 where a failure is not known.
-    pub fn exit_code(&self) -> ExitCode {
-        if self.is_bad { ExitCode::from(1) } else { ExitCode::SUCCESS }
-    }
+/// 1 where a failure is not known.
+pub fn exit_code(all: &[Ended]) -> ExitCode {
+    if all.iter().any(|ended| ended.is_bad) { ExitCode::from(1) } else { ExitCode::SUCCESS }
 }
 
 fn is_failed(case: &Case) -> bool {

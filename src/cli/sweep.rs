@@ -1,21 +1,22 @@
 //! `gradsweep sweep`.
 
+use super::comparing::Comparing;
 use super::gradient::Judged;
 use super::options::{CheckOptions, DEFAULT_CONSISTENT, Draw, SolverOptions, points_at, usage};
-use super::outcome::{Outcome, OutcomeOptions};
-use super::output::{Output, result_folder};
+use super::outcome::{Outcome, OutcomeOptions, exit_code};
+use super::output::result_folder;
+use super::reports::Reports;
+use super::sources::Sources;
 use super::{CliError, Manner, engines};
-use crate::check::{self, CheckPlan};
+use crate::check::{self, CheckPlan, CheckSummary, Source};
 use crate::model::OdeProblem;
-use crate::report::{
-    CheckTable, FailureTable, PointTable, RunRecord, Style, diagnosis_lines, digest,
-    parameter_table, sweep_cases, write_eps, write_parameters,
-};
+use crate::report::{RunRecord, Style, diagnosis_lines, digest, parameter_table, sweep_cases};
 use crate::startpoints::Points;
 use crate::sweep::Evaluator;
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use std::collections::BTreeMap;
+use std::fs;
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -24,12 +25,14 @@ use std::process::ExitCode;
 /// consistently.
 ///
 /// Writes run.json, points.csv, checks.csv, best.csv, parameters.csv, eps.csv, failures.csv
-/// and a page with plots, report.html.
+/// and a page with plots, report.html. With several gradients each has such files in a folder of its
+/// own; parameters.csv of all and sources.csv, which compares them, stand beside these.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  \
     gradsweep sweep data/stat5                               1,000 points, reports in stat5-sweep/\n  \
     gradsweep sweep data/stat5 --points 10000 --seed 7 --out run7 --engine gpu\n  \
-    gradsweep sweep data/stat5 --at points.csv --eps 1e-2,1e-3,1e-4 --steps adaptive")]
+    gradsweep sweep data/stat5 --at points.csv --eps 1e-2,1e-3,1e-4 --steps adaptive\n  \
+    gradsweep sweep data/stat5 --at points.csv --gradient forward --gradient amici.csv")]
 pub struct Arguments {
     /// PEtab YAML file, or a folder that holds one.
     problem: PathBuf,
@@ -51,7 +54,8 @@ pub struct Arguments {
     /// A failure rate whose confidence interval lies above this is called consistent.
     #[arg(long, default_value_t = DEFAULT_CONSISTENT, value_name = "RATE")]
     consistent: f64,
-    /// Folder for the reports [default: PROBLEM-sweep in the current folder].
+    /// Folder for the reports [default: PROBLEM-sweep in the current folder, or
+    /// PROBLEM-sources-sweep with several gradients].
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
     /// Replace reports that are in the folder already.
@@ -77,14 +81,16 @@ pub(super) fn run(arguments: &Arguments, manner: Manner) -> Result<ExitCode, Cli
     let problem = arguments.solver.load(&arguments.problem)?;
     let mut plan = arguments.check.plan(&problem, eps, criteria, arguments.consistent)?;
     let points = draw(arguments, &problem)?;
-    let mut gradient = Judged::new(&arguments.check, &problem, &points, &mut plan)?;
+    let mut sources = Sources::new(&arguments.check, &problem, &points, &mut plan)?;
+    let kind = if sources.are_several() { "sources-sweep" } else { "sweep" };
     let folder =
-        arguments.out.clone().unwrap_or_else(|| PathBuf::from(format!("{}-sweep", problem.name)));
+        arguments.out.clone().unwrap_or_else(|| PathBuf::from(format!("{}-{kind}", problem.name)));
     let dynamic: usize =
         problem.all().map(|m| m.dynamic_directions().len() * m.simulations.len()).sum();
     let integrations = points.len() * (problem.simulation_count() + 2 * plan.eps.len() * dynamic);
     let engines = engines::choose(&arguments.solver, &problem, settings, integrations)?;
     let known = arguments.outcome.known(&problem)?;
+    sources.suit(&folder)?;
     // A default folder is the program's own: an earlier sweep's reports there may be replaced.
     result_folder(&folder, arguments.overwrite || arguments.out.is_none())?;
     // The file may lie in that folder.
@@ -92,70 +98,87 @@ pub(super) fn run(arguments: &Arguments, manner: Manner) -> Result<ExitCode, Cli
     if !manner.quiet {
         eprintln!("engine: {} ({})", engines.probes.describe(), engines.reason);
     }
-    gradient.prepare(&problem, settings, engines.tangents.as_ref(), &points)?;
+    sources.prepare(&problem, settings, engines.tangents.as_ref(), &points)?;
     let evaluator = Evaluator::new(
         &problem,
         settings,
         engines.probes.as_ref(),
         Some(engines.tangents.as_ref()),
     )?;
-    let failed = |name: &str| CliError::output(folder.join(name));
-    let create = |name: &str| Output::create(&folder.join(name));
-    let mut checks =
-        CheckTable::new(create("checks.csv")?, &problem, false).map_err(failed("checks.csv"))?;
-    let mut best =
-        CheckTable::new(create("best.csv")?, &problem, false).map_err(failed("best.csv"))?;
-    let mut point_table =
-        PointTable::new(create("points.csv")?, &problem).map_err(failed("points.csv"))?;
-    let mut failures =
-        FailureTable::new(create("failures.csv")?, &problem).map_err(failed("failures.csv"))?;
+    let mut reports = Vec::new();
+    for named in &sources.all {
+        if sources.are_several() {
+            let own = folder.join(&named.folder);
+            fs::create_dir_all(&own).map_err(CliError::output(&own))?;
+            reports.push(Reports::open(&own, &problem)?);
+        } else {
+            reports.push(Reports::open(&folder, &problem)?);
+        }
+    }
     let progress = progress_bar(points.len(), manner);
-    let summary = check::run_with_allowance(
-        &evaluator,
-        &points.theta_scaled,
-        &plan,
-        &gradient.source(),
-        &gradient.allowance(),
-        &mut |judged, result| -> Result<(), CliError> {
-            let place = judged.point.position();
-            let id = &points.ids[place];
-            let theta = &points.theta_scaled[place];
-            checks.add(id, judged, &judged.rows).map_err(failed("checks.csv"))?;
-            best.add(id, judged, &judged.best).map_err(failed("best.csv"))?;
-            point_table.add(id, theta, result).map_err(failed("points.csv"))?;
-            failures.add(id, result).map_err(failed("failures.csv"))?;
+    let given: Vec<_> =
+        sources.all.iter().map(|n| (n.judged.source(), n.judged.allowance())).collect();
+    let judging: Vec<Source<'_>> =
+        given.iter().map(|(gradient, allowance)| Source { gradient, allowance }).collect();
+    let mut comparing = Comparing::new(&sources, &plan);
+    let summaries =
+        check::run_sources(&evaluator, &points.theta_scaled, &plan, &judging, &mut |judged,
+                                                                                    result|
+         -> Result<
+            (),
+            CliError,
+        > {
+            let place = judged[0].point.position();
+            for (reports, judged) in reports.iter_mut().zip(judged) {
+                reports.add(&points.ids[place], &points.theta_scaled[place], judged, result)?;
+            }
+            comparing.add(judged, result, &judging, &plan);
             progress.inc(1);
             Ok(())
-        },
-    )?;
+        })?;
     progress.finish_and_clear();
 
-    let mut cases = sweep_cases(&problem, &summary);
-    let ended = outcome.end(&mut cases);
-    let mut record = record(arguments, &problem, &plan, &engines, &evaluator, &summary, &gradient)?;
-    record.baseline.clone_from(&ended.record);
-    let not_json = |e: serde_json::Error| failed("run.json")(std::io::Error::other(e));
-    let json = serde_json::to_string_pretty(&record).map_err(not_json)?;
-    let finish = |name: &str, out: std::io::Result<Output>| {
-        out.and_then(Output::finish).map_err(failed(name))
-    };
-    let table = |name: &str| create(name);
-    finish("parameters.csv", write_parameters(table("parameters.csv")?, &problem, &summary))?;
-    finish("eps.csv", write_eps(table("eps.csv")?, &problem, &summary))?;
-    finish("checks.csv", checks.finish())?;
-    finish("best.csv", best.finish())?;
-    finish("points.csv", point_table.finish())?;
-    finish("failures.csv", failures.finish())?;
-    let mut run_json = create("run.json")?;
-    writeln!(run_json, "{json}").map_err(failed("run.json"))?;
-    run_json.finish().map_err(failed("run.json"))?;
-    super::report::write(&folder, &folder.join("report.html"))?;
-    outcome.write(&problem, &record.properties().map_err(not_json)?, &cases)?;
-
     let style = Style { colours: manner.colours, detailed: false };
-    let mut text = parameter_table(&problem, &summary, style);
+    let (mut text, mut verdicts) = (String::new(), String::new());
+    let (mut all_cases, mut all_ended, mut properties) = (Vec::new(), Vec::new(), Vec::new());
+    for ((named, summary), reports) in sources.all.iter().zip(&summaries).zip(reports) {
+        let mut cases = sweep_cases(&problem, summary);
+        let ended = outcome.end(&named.name, &mut cases);
+        let mut record =
+            record(arguments, &problem, &plan, &engines, &evaluator, summary, &named.judged)?;
+        record.notes.extend(sources.notes());
+        record.baseline.clone_from(&ended.record);
+        reports.finish(summary, &record)?;
+        let theirs = record
+            .properties()
+            .map_err(|e| CliError::output(folder.join("run.json"))(std::io::Error::other(e)))?;
+        let lines = diagnosis_lines(&problem, summary) + &ended.lines();
+        if sources.are_several() {
+            for case in &mut cases {
+                case.source = Some(named.folder.clone());
+            }
+            let theirs = theirs.into_iter().map(|(k, v)| (format!("{}.{k}", named.folder), v));
+            properties.extend(theirs);
+            text.push_str(&format!("gradient {}:\n", named.name));
+            text.push_str(&format!("{}\n{lines}", parameter_table(&problem, summary, style)));
+        } else {
+            properties = theirs;
+            text.push_str(&format!("{}\n", parameter_table(&problem, summary, style)));
+            verdicts = lines;
+        }
+        all_cases.extend(cases);
+        all_ended.push(ended);
+    }
+    if sources.are_several() {
+        let tables: Vec<(&str, &CheckSummary)> =
+            sources.all.iter().map(|n| n.name.as_str()).zip(&summaries).collect();
+        text.push_str(&comparing.finish(&problem, &folder, &tables, style)?);
+    }
+    outcome.write(&problem, &properties, &all_cases)?;
+
+    let summary = &summaries[0];
     text.push_str(&format!(
-        "\n{} points ({} failed), {} integrations; {} steps, rtol {:e}, atol {:e}\nreports in {}\n",
+        "{} points ({} failed), {} integrations; {} steps, rtol {:e}, atol {:e}\nreports in {}\n",
         summary.points,
         summary.failed_points,
         summary.lanes,
@@ -164,13 +187,12 @@ pub(super) fn run(arguments: &Arguments, manner: Manner) -> Result<ExitCode, Cli
         settings.atol,
         folder.display()
     ));
-    text.push_str(&diagnosis_lines(&problem, &summary));
-    text.push_str(&ended.lines());
-    for note in summary.notes(&problem, settings.atol) {
+    text.push_str(&verdicts);
+    for note in summary.notes(&problem, settings.atol).iter().chain(&sources.notes()) {
         text.push_str(&format!("note: {note}\n"));
     }
     std::io::stdout().write_all(text.as_bytes()).map_err(CliError::output("-"))?;
-    Ok(ended.exit_code())
+    Ok(exit_code(&all_ended))
 }
 
 fn draw(arguments: &Arguments, problem: &OdeProblem) -> Result<Points, CliError> {

@@ -1,17 +1,20 @@
 //! Failures that are known from an earlier run, as CSV.
 //!
 //! `parameters.csv` of a sweep, or any file with the columns `parameter` and `consistent_failure`
-//! (`yes` or `no`); others are not looked at. Parameters that the file lacks are not known to fail.
+//! (`yes` or `no`), and perhaps `source`, where a failure is known of one gradient only; others are
+//! not looked at. Parameters that the file lacks are not known to fail.
 
 use crate::model::EstimatedParameter;
 use crate::petab::Place;
 use csv::{ReaderBuilder, StringRecord, Trim};
 use serde::Serialize;
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 const PARAMETER: &str = "parameter";
 const FAILURE: &str = "consistent_failure";
+const SOURCE: &str = "source";
 
 /// Why a file of known failures cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -40,7 +43,8 @@ pub enum BaselineError {
 /// The parameters that are known to fail.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Baseline {
-    known: Vec<String>,
+    /// With the gradient's name, if only one is meant.
+    known: Vec<(Option<String>, String)>,
 }
 
 /// Failures of a run beside those known. Every parameter that fails is in `known` or in `new`, and
@@ -84,20 +88,20 @@ impl Baseline {
         };
         let mut header = StringRecord::new();
         reader.read_record(&mut header).map_err(failed)?;
-        let column = |wanted: &'static str| {
+        let find = |wanted: &'static str| {
             // A byte order mark is no part of the first name.
             let is_it = |name: &str| name.trim_start_matches('\u{feff}') == wanted;
             let mut found = (0..header.len()).filter(|&k| is_it(&header[k]));
             match (found.next(), found.next()) {
-                (Some(at), None) => Ok(at),
-                (None, _) => {
-                    Err(BaselineError::MissingColumn { place: place(&header), column: wanted })
-                }
+                (at, None) => Ok(at),
                 _ => Err(BaselineError::DuplicateColumn { place: place(&header), column: wanted }),
             }
         };
-        let (parameter_at, failure_at) = (column(PARAMETER)?, column(FAILURE)?);
-        let (mut seen, mut known) = (Vec::new(), Vec::new());
+        let missing = |column| BaselineError::MissingColumn { place: place(&header), column };
+        let parameter_at = find(PARAMETER)?.ok_or_else(|| missing(PARAMETER))?;
+        let failure_at = find(FAILURE)?.ok_or_else(|| missing(FAILURE))?;
+        let source_at = find(SOURCE)?;
+        let (mut seen, mut known) = (HashSet::new(), Vec::new());
         let mut record = StringRecord::new();
         while reader.read_record(&mut record).map_err(failed)? {
             if record.iter().all(str::is_empty) {
@@ -114,12 +118,12 @@ impl Baseline {
                 let found = id.to_owned();
                 return Err(BaselineError::UnknownParameter { place: here, found, expected });
             }
-            if seen.iter().any(|s| s == id) {
+            let row = (source_at.map(|at| record[at].to_owned()), id.to_owned());
+            if !seen.insert(row.clone()) {
                 return Err(BaselineError::Duplicate { place: here, parameter: id.to_owned() });
             }
-            seen.push(id.to_owned());
             match &record[failure_at] {
-                "yes" => known.push(id.to_owned()),
+                "yes" => known.push(row),
                 "no" => {}
                 found => {
                     return Err(BaselineError::Value { place: here, found: found.to_owned() });
@@ -129,9 +133,10 @@ impl Baseline {
         Ok(Self { known })
     }
 
-    /// Whether a parameter is known to fail.
-    pub fn knows(&self, parameter: &str) -> bool {
-        self.known.iter().any(|k| k == parameter)
+    /// Whether a parameter of a gradient is known to fail.
+    pub fn knows(&self, source: &str, parameter: &str) -> bool {
+        let is_it = |known: &Option<String>| known.as_ref().is_none_or(|known| known == source);
+        self.known.iter().any(|(known, id)| is_it(known) && id == parameter)
     }
 }
 
@@ -182,9 +187,13 @@ mod tests {
             "\u{feff}consistent_failure , x,parameter\n\nyes,, k2\n",
         ] {
             let baseline = read(text).unwrap();
-            assert!(baseline.knows("k2") && !baseline.knows("k1"), "{text:?}");
+            assert!(baseline.knows("g", "k2") && !baseline.knows("g", "k1"), "{text:?}");
         }
-        assert!(!read("parameter,consistent_failure\n").unwrap().knows("k1"));
+        assert!(!read("parameter,consistent_failure\n").unwrap().knows("g", "k1"));
+        let text = "source,parameter,consistent_failure\ng,k1,yes\nh,k1,no\nh,k2,yes\n";
+        let baseline = read(text).unwrap();
+        assert!(baseline.knows("g", "k1") && baseline.knows("h", "k2"));
+        assert!(!baseline.knows("h", "k1") && !baseline.knows("g", "k2"));
     }
 
     #[test]

@@ -290,7 +290,7 @@ fn into_inner<W: Write>(writer: csv::Writer<W>) -> io::Result<W> {
 }
 
 /// The shortest text that reads back to the same bits.
-fn number(value: f64) -> String {
+pub(super) fn number(value: f64) -> String {
     let magnitude = value.abs();
     if value == 0.0 || (1e-4..1e15).contains(&magnitude) || !value.is_finite() {
         format!("{value}")

@@ -25,6 +25,8 @@ pub enum CaseResult {
 /// A parameter's test case.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Case {
+    /// Of the gradient, where there are several; a part of the case's class.
+    pub source: Option<String>,
     pub parameter: String,
     pub result: CaseResult,
 }
@@ -63,8 +65,12 @@ pub fn write_junit<W: Write>(
     }
     writeln!(out, "</properties>")?;
     for case in cases {
+        let class = match &case.source {
+            Some(source) => format!("{suite}.{}", attribute(source)),
+            None => suite.clone(),
+        };
         let name = attribute(&case.parameter);
-        write!(out, "<testcase classname=\"{suite}\" name=\"{name}\"")?;
+        write!(out, "<testcase classname=\"{class}\" name=\"{name}\"")?;
         match &case.result {
             CaseResult::Passed => writeln!(out, "/>")?,
             CaseResult::Failed { message, details } => writeln!(
@@ -103,7 +109,7 @@ pub fn sweep_cases(problem: &OdeProblem, summary: &CheckSummary) -> Vec<Case> {
             undecided(&statistics.counts).unwrap_or(CaseResult::Passed)
         };
         let parameter = problem.parameters[statistics.parameter.position()].id.clone();
-        Case { parameter, result }
+        Case { source: None, parameter, result }
     };
     summary.parameters.iter().zip(&summary.diagnoses).map(case).collect()
 }
@@ -150,7 +156,7 @@ impl CheckCases {
             } else {
                 undecided(counts).unwrap_or(CaseResult::Passed)
             };
-            Case { parameter, result }
+            Case { source: None, parameter, result }
         };
         self.parameters.into_iter().zip(cells).map(case).collect()
     }
@@ -190,9 +196,13 @@ mod tests {
         let failed =
             CaseResult::Failed { message: hostile.to_owned(), details: hostile.to_owned() };
         let cases = [
-            Case { parameter: hostile.to_owned(), result: failed },
-            Case { parameter: "k".to_owned(), result: skipped(hostile) },
-            Case { parameter: "l".to_owned(), result: CaseResult::Passed },
+            Case { source: None, parameter: hostile.to_owned(), result: failed },
+            Case { source: None, parameter: "k".to_owned(), result: skipped(hostile) },
+            Case {
+                source: Some("<&>".to_owned()),
+                parameter: "l".to_owned(),
+                result: CaseResult::Passed,
+            },
         ];
         let mut out = Vec::new();
         write_junit(&mut out, hostile, &[(hostile.to_owned(), hostile.to_owned())], &cases)
@@ -213,6 +223,8 @@ mod tests {
             assert_eq!(found, Some(read_back), "{element} {attribute}");
         }
         assert_eq!(node("failure").text(), Some(read_back));
+        let mut classes = document.descendants().filter_map(|n| n.attribute("classname"));
+        assert_eq!(classes.next_back(), Some(format!("{read_back}.<&>").as_str()));
         let suite = node("testsuite");
         for (attribute, count) in [("tests", "3"), ("failures", "1"), ("skipped", "1")] {
             assert_eq!(suite.attribute(attribute), Some(count), "{attribute}");

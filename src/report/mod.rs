@@ -6,6 +6,7 @@ mod html;
 mod junit;
 mod record;
 mod simulations;
+mod sources;
 mod terminal;
 
 pub use baseline::{Baseline, BaselineError, BaselineRecord};
@@ -16,6 +17,7 @@ pub use html::{Plot, ReportError, sweep_page, sweep_plots};
 pub use junit::{Case, CaseResult, CheckCases, sweep_cases, write_junit};
 pub use record::{RunRecord, digest};
 pub use simulations::{write_simulation_table, write_time_course};
+pub use sources::{Compared, sources_table, write_all_parameters, write_sources};
 pub use terminal::{
     Style, check_table, diagnosis_lines, parameter_table, power_table, tolerance_table,
 };

@@ -187,13 +187,13 @@ fn verdict_cell(kind: VerdictKind, style: Style) -> Cell {
     }
 }
 
-fn new_table(header: &[&str]) -> Table {
+pub(super) fn new_table(header: &[&str]) -> Table {
     let mut table = Table::new();
     table.load_style(presets::UTF8_HORIZONTAL_ONLY).set_header(header);
     table
 }
 
-fn finish(mut table: Table, style: Style) -> String {
+pub(super) fn finish(mut table: Table, style: Style) -> String {
     if style.colours {
         table.enforce_styling();
     } else {
@@ -203,7 +203,7 @@ fn finish(mut table: Table, style: Style) -> String {
 }
 
 /// Seven significant digits.
-fn short(value: f64) -> String {
+pub(super) fn short(value: f64) -> String {
     let magnitude = value.abs();
     if !value.is_finite() || value == 0.0 {
         format!("{value}")
