@@ -2,6 +2,7 @@
 
 mod baseline;
 mod csv_tables;
+pub mod fuzzing;
 mod html;
 mod junit;
 mod record;
