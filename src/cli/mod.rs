@@ -32,7 +32,7 @@ use tracing::level_filters::LevelFilter;
 /// differences whose error is known: every verdict rests on an estimate with a bound.
 #[derive(Debug, Parser)]
 #[command(name = "gradsweep", version)]
-#[command(after_help = "Exit status: 0 all well, 1 the check found failing gradients, \
+#[command(after_help = "Exit status: 0 all well, 1 the check found failing gradients (none of --baseline), \
     2 bad usage or input, 3 the run could not be finished.\n\n\
     Examples:\n  \
     gradsweep sweep data/stat5                   1,000 random points, reports in stat5-sweep/\n  \

@@ -77,15 +77,7 @@ impl Baseline {
             .flexible(true)
             .from_reader(text.as_slice());
         let name: Arc<Path> = path.into();
-        let place = |record: &StringRecord| {
-            // The reader's position is before the empty lines that it skips.
-            let line = record.position().map_or(1, |p| {
-                let rest = text.get(p.byte() as usize..).unwrap_or_default();
-                let skipped = rest.iter().take_while(|b| matches!(b, b'\r' | b'\n'));
-                p.line() as usize + skipped.filter(|b| **b == b'\n').count()
-            });
-            Place { file: name.clone(), line }
-        };
+        let place = |record: &StringRecord| Place::of_record(&name, &text, record);
         let mut header = StringRecord::new();
         reader.read_record(&mut header).map_err(failed)?;
         let find = |wanted: &'static str| {
