@@ -5,6 +5,7 @@
 //! where their variables are set. `GRADSWEEP_FULL=1` tries twenty times as many.
 
 use gradsweep::petab::fuzzing;
+use gradsweep::report;
 use gradsweep::sbml;
 use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64Mcg;
@@ -191,8 +192,13 @@ impl Mutator {
 
 /// Feeds seeds as they are, then damaged ones.
 fn feed(seeds: Vec<String>, read: impl Fn(&str) -> bool) {
+    feed_some(50_000, seeds, read);
+}
+
+/// The same with so many damaged ones.
+fn feed_some(count: usize, seeds: Vec<String>, read: impl Fn(&str) -> bool) {
     let is_full = std::env::var_os("GRADSWEEP_FULL").is_some_and(|value| value == "1");
-    let count = if is_full { 1_000_000 } else { 50_000 };
+    let count = if is_full { 20 * count } else { count };
     let mut mutator = Mutator { random: Pcg64Mcg::seed_from_u64(20) };
     assert!(!seeds.is_empty());
     let mut sound = 0;
@@ -232,6 +238,31 @@ fn models() {
 #[test]
 fn math() {
     feed(formulas(), fuzzing::formula);
+}
+
+/// Fewer than of the others: each makes files, a page and plots.
+#[test]
+fn folders_of_sweeps() {
+    let work = tempfile::tempdir().unwrap();
+    let problem = Path::new(env!("CARGO_MANIFEST_DIR")).join("data/conversion");
+    let ran = std::process::Command::new(env!("CARGO_BIN_EXE_gradsweep"))
+        .arg("sweep")
+        .arg(problem)
+        .args(["--points", "3", "--engine", "cpu", "--out", "s"])
+        .current_dir(work.path())
+        .output()
+        .unwrap();
+    assert_eq!(ran.status.code(), Some(0), "{}", String::from_utf8_lossy(&ran.stderr));
+    let read = |name: &str| {
+        let text = std::fs::read_to_string(work.path().join("s").join(name)).unwrap();
+        format!("#{name}\n{text}")
+    };
+    let files = ["run.json", "parameters.csv", "eps.csv", "where.csv", "points.csv", "best.csv"];
+    let seed: String = files.map(read).concat();
+    let at = work.path().join("fed");
+    std::fs::create_dir(&at).unwrap();
+    assert!(report::fuzzing::folder(&seed, &at).unwrap(), "the seed is sound");
+    feed_some(3_000, vec![seed], |text| report::fuzzing::folder(text, &at).unwrap());
 }
 
 /// Says whether a text is sound.

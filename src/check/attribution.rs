@@ -59,14 +59,14 @@ pub enum Claim {
 
 /// Whose contribution it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Source {
+pub enum Contributor {
     Rows(GroupKind, String),
     Prior,
     /// Tells of sigma only: the sum of everything is the gradient itself.
     AllRows,
 }
 
-impl fmt::Display for Source {
+impl fmt::Display for Contributor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Rows(kind, name) => write!(f, "{kind} {name}"),
@@ -80,7 +80,7 @@ impl fmt::Display for Source {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Attribution {
     pub kind: GroupKind,
-    pub source: Source,
+    pub source: Contributor,
     pub parameter: ParameterIdx,
     /// Failing points that can tell.
     pub telling: usize,
@@ -100,7 +100,7 @@ pub struct Attribution {
 pub struct Finding {
     pub parameter: ParameterIdx,
     pub claim: Claim,
-    pub source: Source,
+    pub source: Contributor,
     /// Points that say so, and all that can tell.
     pub bearing: usize,
     pub telling: usize,
@@ -250,11 +250,11 @@ pub fn attribute(
 }
 
 /// The source of a number: of a group, or behind them of all rows.
-fn source(groups: &Groups, number: usize) -> Source {
+fn source(groups: &Groups, number: usize) -> Contributor {
     match groups.names.get(number) {
-        None => Source::AllRows,
-        Some(_) if groups.prior == Some(number) => Source::Prior,
-        Some(name) => Source::Rows(groups.kind, name.clone()),
+        None => Contributor::AllRows,
+        Some(_) if groups.prior == Some(number) => Contributor::Prior,
+        Some(name) => Contributor::Rows(groups.kind, name.clone()),
     }
 }
 
@@ -285,7 +285,7 @@ pub fn findings(attributions: &[Attribution]) -> Vec<Finding> {
         (Claim::NoiseMissing, |a| a.noise_missing),
     ] {
         // Where sigma of one group only knows the parameter, all rows and this group are the same.
-        let all_first = |a: &&Attribution| a.source == Source::AllRows;
+        let all_first = |a: &&Attribution| a.source == Contributor::AllRows;
         let (whole, parts): (Vec<&Attribution>, Vec<_>) = attributions.iter().partition(all_first);
         for a in whole.into_iter().chain(parts) {
             let (bearing, telling) = (bearing(a), a.telling);

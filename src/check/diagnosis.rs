@@ -5,7 +5,7 @@
 //! are those of real bug reports: a sign, a factor 2 or ½, a zero, the chain rule's factors of
 //! parameter scales, another parameter's component, a term that is linear in the parameter.
 
-use super::attribution::{Claim, Finding, Source};
+use super::attribution::{Claim, Contributor, Finding};
 use crate::index::ParameterIdx;
 use crate::model::EstimatedParameter;
 use crate::petab::ParameterScale;
@@ -57,7 +57,7 @@ pub enum Mark {
     /// a normal prior.
     LinearOffset { slope: f64 },
     /// A group of rows, or the derivative of sigma, is missing or there twice.
-    Contribution(Claim, Source),
+    Contribution(Claim, Contributor),
     /// None that is known.
     Unknown,
 }

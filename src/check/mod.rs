@@ -3,6 +3,7 @@
 
 mod association;
 mod attribution;
+mod compare;
 mod diagnosis;
 mod error_model;
 mod estimate;
@@ -20,8 +21,10 @@ mod verdict;
 
 pub use association::{Association, Covariate};
 pub use attribution::{
-    Attribution, Claim, FailingPoint, FailingPoints, Finding, Mismatch, Source, attribute, findings,
+    Attribution, Claim, Contributor, FailingPoint, FailingPoints, Finding, Mismatch, attribute,
+    findings,
 };
+pub use compare::{Comparer, Comparison, Pair};
 pub use diagnosis::{Diagnosis, Mark};
 pub use error_model::ErrorModel;
 pub use estimate::{Differences, Estimate, Ladder, Rung, estimate};
@@ -34,8 +37,8 @@ pub use residuals::{
     ResidualCells, ResidualRow, ResidualSummary, check_residuals, own_residual_derivatives,
 };
 pub use run::{
-    AllowanceSource, CheckPlan, CheckSummary, GradientSource, JudgedCell, JudgedPoint, judge_point,
-    own_gradient, run, run_with_allowance,
+    AllowanceSource, CheckPlan, CheckSummary, GradientSource, JudgedCell, JudgedPoint, PointSink,
+    Source, judge_point, own_gradient, run, run_sources, run_with_allowance,
 };
 pub use statistics::{
     CellSummary, EpsStatistics, ErrorQuantiles, ParameterStatistics, parameter_statistics, wilson,

@@ -11,7 +11,7 @@ use super::table::{CheckRow, Label, best_rows, rows};
 use super::verdict::{Cell, Criteria, Side, Verdict, VerdictKind, judge};
 use crate::engine::EngineError;
 use crate::index::{ParameterIdx, PointIdx, StateIdx};
-use crate::model::OdeProblem;
+use crate::model::{EstimatedParameter, OdeProblem};
 use crate::sweep::{Evaluator, Failure, PointResult, ProbePair};
 use std::collections::BTreeMap;
 
@@ -160,6 +160,12 @@ pub fn run<E: From<EngineError>>(
     run_with_allowance(evaluator, theta_scaled, plan, gradient, &|_, _| None, sink)
 }
 
+/// A gradient to judge, and the errors that it may have where it is right.
+pub struct Source<'a> {
+    pub gradient: &'a GradientSource<'a>,
+    pub allowance: &'a AllowanceSource<'a>,
+}
+
 /// The same for a gradient that may have errors.
 ///
 /// # Errors
@@ -172,92 +178,127 @@ pub fn run_with_allowance<E: From<EngineError>>(
     allowance: &AllowanceSource<'_>,
     sink: &mut dyn FnMut(&JudgedPoint, &PointResult) -> Result<(), E>,
 ) -> Result<CheckSummary, E> {
-    let mut samples: Vec<Sample> = Vec::new();
+    let source = [Source { gradient, allowance }];
+    let mut first = |judged: &[JudgedPoint], result: &PointResult| sink(&judged[0], result);
+    let mut summaries = run_sources(evaluator, theta_scaled, plan, &source, &mut first)?;
+    Ok(summaries.remove(0))
+}
+
+/// Gets a point as each source judges it, in the order of the sources.
+pub type PointSink<'a, E> = dyn FnMut(&[JudgedPoint], &PointResult) -> Result<(), E> + 'a;
+
+/// What is gathered of one source.
+struct Tally {
+    samples: Vec<Sample>,
+    cells: Vec<Vec<CellSummary>>,
+    spread: EpsSpread,
+}
+
+impl Tally {
+    fn new(plan: &CheckPlan) -> Self {
+        Self {
+            samples: Vec::new(),
+            cells: vec![Vec::new(); plan.parameters.len()],
+            spread: EpsSpread::new(plan),
+        }
+    }
+
+    fn add(&mut self, theta: &[f64], judged: &JudgedPoint, plan: &CheckPlan) {
+        if self.samples.len() < MOST_SAMPLES {
+            self.samples.extend(sample(theta, judged));
+        }
+        for (summaries, cell) in self.cells.iter_mut().zip(&judged.cells) {
+            summaries.push(CellSummary {
+                kind: cell.verdict.kind,
+                reason: cell.verdict.reason,
+                is_one_sided: cell.estimate.is_some_and(|e| e.differences != Differences::Central),
+                value: theta[cell.parameter.position()],
+                gradient: cell.gradient,
+                estimate: cell.estimate.map_or(f64::NAN, |e| e.value),
+                threshold: cell.estimate.map_or(f64::INFINITY, |e| plan.criteria.threshold(&e)),
+            });
+        }
+        self.spread.add(judged, plan);
+    }
+
+    /// What all points say, added to what is known of how they were simulated.
+    fn finish(
+        self,
+        points: CheckSummary,
+        plan: &CheckPlan,
+        known: &[EstimatedParameter],
+        facts: &[PointFacts],
+    ) -> CheckSummary {
+        let Self { samples, cells, spread } = self;
+        let eps = spread.statistics(plan);
+        let places = plan.parameters.iter().zip(&cells);
+        let statistics = |(&p, cells): (&ParameterIdx, &Vec<CellSummary>)| -> ParameterStatistics {
+            parameter_statistics(p, cells, &eps, plan.confidence, plan.consistent)
+        };
+        let mut parameters: Vec<ParameterStatistics> = places.clone().map(statistics).collect();
+        adjust(&mut parameters);
+        let deciles = deciles(facts);
+        let associations = places
+            .flat_map(|(&p, cells)| associations(p, &known[p.position()], cells, facts, &deciles))
+            .collect();
+        let failing: Vec<usize> =
+            (0..parameters.len()).filter(|&j| parameters[j].is_consistent_failure).collect();
+        let mut diagnoses = vec![None; parameters.len()];
+        for &place in &failing {
+            diagnoses[place] = diagnose(place, &plan.parameters, known, &samples);
+        }
+        let common_causes = common_causes(&samples, &failing)
+            .into_iter()
+            .map(|group| group.into_iter().map(|place| plan.parameters[place]).collect())
+            .collect();
+        CheckSummary { parameters, eps, diagnoses, associations, common_causes, ..points }
+    }
+}
+
+/// The same for several gradients, each judged by the same estimates; points are evaluated once.
+/// Gives a summary for each, in their order.
+///
+/// # Errors
+/// An engine's failure, or the first error of `sink`.
+pub fn run_sources<E: From<EngineError>>(
+    evaluator: &Evaluator<'_>,
+    theta_scaled: &[Vec<f64>],
+    plan: &CheckPlan,
+    sources: &[Source<'_>],
+    sink: &mut PointSink<'_, E>,
+) -> Result<Vec<CheckSummary>, E> {
     let chunk = evaluator.points_per_chunk(&plan.parameters, plan.eps.len());
-    let mut cells: Vec<Vec<CellSummary>> = vec![Vec::new(); plan.parameters.len()];
+    let mut tallies: Vec<Tally> = sources.iter().map(|_| Tally::new(plan)).collect();
     let mut facts: Vec<PointFacts> = Vec::with_capacity(theta_scaled.len());
-    let mut spread = EpsSpread::new(plan);
-    let (mut failed_points, mut tightened_points, mut lanes, mut steps) = (0, 0, 0, 0);
-    let mut below_atol = BTreeMap::new();
-    let mut next = 0;
+    let mut summary = CheckSummary::default();
     for points in theta_scaled.chunks(chunk) {
         let evaluated =
             evaluator.evaluate(points, &plan.parameters, &plan.eps, &|pairs| plan.refine(pairs))?;
-        lanes += evaluated.lanes;
-        steps += evaluated.steps;
+        summary.lanes += evaluated.lanes;
+        summary.steps += evaluated.steps;
         for (theta, result) in points.iter().zip(&evaluated.points) {
-            let point = PointIdx::from_position(next);
-            next += 1;
-            let judged_gradient = gradient(point, theta, result.gradient.as_deref());
-            let allowances = allowance(point, result);
-            let judged =
-                judge_point(point, result, judged_gradient.as_deref(), allowances.as_deref(), plan);
-            if samples.len() < MOST_SAMPLES {
-                samples.extend(sample(theta, &judged));
-            }
-            failed_points += usize::from(result.objective.is_err());
-            tightened_points += usize::from(result.objective.is_ok() && result.retries > 0);
-            for state in &result.below_atol {
-                *below_atol.entry(*state).or_default() += 1;
-            }
-            for (summaries, cell) in cells.iter_mut().zip(&judged.cells) {
-                summaries.push(CellSummary {
-                    kind: cell.verdict.kind,
-                    reason: cell.verdict.reason,
-                    is_one_sided: cell
-                        .estimate
-                        .is_some_and(|e| e.differences != Differences::Central),
-                    value: theta[cell.parameter.position()],
-                    gradient: cell.gradient,
-                    estimate: cell.estimate.map_or(f64::NAN, |e| e.value),
-                    threshold: cell.estimate.map_or(f64::INFINITY, |e| plan.criteria.threshold(&e)),
-                });
-            }
+            let point = PointIdx::from_position(summary.points);
+            summary.points += 1;
+            summary.add(result);
             facts.push(PointFacts {
                 objective: result.objective.unwrap_or(f64::NAN),
                 steps: result.steps,
             });
-            spread.add(&judged, plan);
-            sink(&judged, result)?;
+            let mut all = Vec::with_capacity(sources.len());
+            for (source, tally) in sources.iter().zip(&mut tallies) {
+                let gradient = (source.gradient)(point, theta, result.gradient.as_deref());
+                let allowances = (source.allowance)(point, result);
+                let judged =
+                    judge_point(point, result, gradient.as_deref(), allowances.as_deref(), plan);
+                tally.add(theta, &judged, plan);
+                all.push(judged);
+            }
+            sink(&all, result)?;
         }
     }
-    let eps = spread.statistics(plan);
-    let mut parameters: Vec<ParameterStatistics> = plan
-        .parameters
-        .iter()
-        .zip(&cells)
-        .map(|(&p, cells)| parameter_statistics(p, cells, &eps, plan.confidence, plan.consistent))
-        .collect();
-    adjust(&mut parameters);
     let known = &evaluator.problem().parameters;
-    let deciles = deciles(&facts);
-    let places = plan.parameters.iter().zip(&cells);
-    let associations = places
-        .flat_map(|(&p, cells)| associations(p, &known[p.position()], cells, &facts, &deciles))
-        .collect();
-    let failing: Vec<usize> =
-        (0..parameters.len()).filter(|&j| parameters[j].is_consistent_failure).collect();
-    let mut diagnoses = vec![None; parameters.len()];
-    for &place in &failing {
-        diagnoses[place] = diagnose(place, &plan.parameters, known, &samples);
-    }
-    let common_causes = common_causes(&samples, &failing)
-        .into_iter()
-        .map(|group| group.into_iter().map(|place| plan.parameters[place]).collect())
-        .collect();
-    Ok(CheckSummary {
-        parameters,
-        eps,
-        diagnoses,
-        associations,
-        common_causes,
-        points: next,
-        failed_points,
-        tightened_points,
-        below_atol,
-        lanes,
-        steps,
-    })
+    let finish = |tally: Tally| tally.finish(summary.clone(), plan, known, &facts);
+    Ok(tallies.into_iter().map(finish).collect())
 }
 
 /// Tables and verdicts of one point.

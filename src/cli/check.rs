@@ -3,10 +3,12 @@
 use super::gradient::Judged;
 use super::localise::{LocaliseOptions, Localiser, Mode};
 use super::options::{CheckOptions, DEFAULT_CONSISTENT, SolverOptions, points_at};
+use super::outcome::{Outcome, OutcomeOptions, exit_code};
 use super::output::Output;
+use super::sources::{Named, Sources};
 use super::{CliError, Manner, engines};
-use crate::check::{self, VerdictKind};
-use crate::report::{CheckTable, Style, check_table, diagnosis_lines};
+use crate::check::{self, CheckPlan};
+use crate::report::{CheckCases, CheckTable, Style, check_table, diagnosis_lines};
 use crate::sweep::Evaluator;
 use clap::Args;
 use std::io::Write;
@@ -46,6 +48,8 @@ pub struct Arguments {
     #[arg(long, value_name = "FILE.csv")]
     pub(super) out: Option<PathBuf>,
     #[command(flatten)]
+    outcome: OutcomeOptions,
+    #[command(flatten)]
     pub(super) solver: SolverOptions,
 }
 
@@ -58,13 +62,17 @@ pub(super) fn run(arguments: &Arguments, manner: Manner) -> Result<ExitCode, Cli
     let mut plan = arguments.check.plan(&problem, eps, criteria, DEFAULT_CONSISTENT)?;
     let points = points_at(&problem, &arguments.at, arguments.seed)?;
     if arguments.localise.mode == Mode::Residuals {
+        arguments.outcome.refuse()?;
         return super::residuals::check(arguments, manner, settings, (&problem, plan, &points));
     }
-    let mut gradient = Judged::new(&arguments.check, &problem, &points, &mut plan)?;
+    let sources = Sources::new(&arguments.check, &problem, &points, &mut plan)?;
+    let Named { name, judged: mut gradient, .. } = sources.single()?;
     let mut localiser = Localiser::for_check(&arguments.localise, &problem, &plan, &gradient)?;
     let probes =
         2 * plan.eps.len() * plan.parameters.len() * points.len() * problem.simulation_count();
     let engines = engines::choose(&arguments.solver, &problem, settings, probes)?;
+    let known = arguments.outcome.known(&problem)?;
+    let outcome = Outcome::open(&arguments.outcome, known)?;
     gradient.prepare(&problem, settings, engines.tangents.as_ref(), &points)?;
     let evaluator = Evaluator::new(
         &problem,
@@ -82,7 +90,7 @@ pub(super) fn run(arguments: &Arguments, manner: Manner) -> Result<ExitCode, Cli
     };
     let style = Style { colours: manner.colours, detailed: arguments.detailed };
     let mut text = String::new();
-    let mut any_failed = false;
+    let mut cases = CheckCases::new(&problem, &plan);
     let allowance = gradient.allowance();
     let mut summary = check::run_with_allowance(
         &evaluator,
@@ -92,7 +100,7 @@ pub(super) fn run(arguments: &Arguments, manner: Manner) -> Result<ExitCode, Cli
         &allowance,
         &mut |judged, result| -> Result<(), CliError> {
             let id = &points.ids[judged.point.position()];
-            any_failed |= judged.cells.iter().any(|c| c.verdict.kind == VerdictKind::Fail);
+            cases.add(id, judged);
             let theta = &points.theta_scaled[judged.point.position()];
             localiser.see(theta, judged, result, &allowance);
             if let (Some(table), Some(path)) = (&mut csv, &arguments.out) {
@@ -110,7 +118,6 @@ pub(super) fn run(arguments: &Arguments, manner: Manner) -> Result<ExitCode, Cli
         },
     )?;
     let localisation = localiser.finish(&evaluator, &points, &plan, &mut summary)?;
-    any_failed |= localisation.has_failure();
     if arguments.localise.by.is_some() {
         text.push_str(&diagnosis_lines(&problem, &summary));
     }
@@ -125,11 +132,42 @@ pub(super) fn run(arguments: &Arguments, manner: Manner) -> Result<ExitCode, Cli
     for note in problem.notes.iter().chain(&summary.notes(&problem, settings.atol)) {
         text.push_str(&format!("note: {note}\n"));
     }
+    let mut cases = cases.finish();
+    let mut ended = outcome.end(&name, &mut cases);
+    ended.is_bad |= localisation.has_failure();
+    text.push_str(&ended.lines());
     if let (Some(table), Some(path)) = (csv, &arguments.out) {
         table.finish().and_then(Output::finish).map_err(CliError::output(path))?;
     }
+    outcome.write(&problem, &properties(arguments, &plan, &gradient, &engines), &cases)?;
     if !to_stdout {
         std::io::stdout().write_all(text.as_bytes()).map_err(CliError::output("-"))?;
     }
-    Ok(if any_failed { ExitCode::from(1) } else { ExitCode::SUCCESS })
+    Ok(exit_code(&[ended]))
+}
+
+/// The settings of a check, for the file of a build server.
+fn properties(
+    arguments: &Arguments,
+    plan: &CheckPlan,
+    gradient: &Judged,
+    engines: &engines::Engines,
+) -> Vec<(String, String)> {
+    let eps: Vec<String> = plan.eps.iter().map(|e| format!("{e:e}")).collect();
+    let settings = [
+        ("version", env!("CARGO_PKG_VERSION").to_owned()),
+        ("command", "check".to_owned()),
+        ("engine", engines.probes.describe()),
+        ("gradient_engine", engines.tangents.describe()),
+        ("gradient", gradient.describe()),
+        ("rtol", format!("{:e}", arguments.solver.rtol)),
+        ("atol", format!("{:e}", arguments.solver.atol)),
+        ("steps", arguments.check.steps.word().to_owned()),
+        ("at", arguments.at.clone()),
+        ("seed", arguments.seed.to_string()),
+        ("eps", eps.join(", ")),
+        ("check_rtol", format!("{:e}", plan.criteria.rtol)),
+        ("check_atol", format!("{:e}", plan.criteria.atol)),
+    ];
+    settings.map(|(name, value)| (name.to_owned(), value)).to_vec()
 }

@@ -3,7 +3,7 @@
 use crate::engine::EngineError;
 use crate::gradient::GradientError;
 use crate::model::ModelError;
-use crate::report::ReportError;
+use crate::report::{BaselineError, ReportError};
 use crate::startpoints::StartpointError;
 use std::io;
 use std::path::PathBuf;
@@ -19,6 +19,8 @@ pub enum CliError {
     Report(#[from] ReportError),
     #[error(transparent)]
     Gradient(#[from] GradientError),
+    #[error(transparent)]
+    Baseline(#[from] BaselineError),
     #[error(transparent)]
     Engine(#[from] EngineError),
     #[error("{message}")]

@@ -11,6 +11,7 @@ use crate::report::digest;
 use crate::startpoints::Points;
 use crate::sweep::{Evaluator, PointResult, Settings, no_refinement};
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
 /// Word for the program's own gradient.
 pub const FORWARD: &str = "forward";
@@ -32,31 +33,42 @@ pub struct Foreign {
     /// `[point][parameter]`.
     values: Vec<Vec<f64>>,
     /// Our own gradients at tighter tolerances; empty where a point failed.
-    tight: Vec<Vec<f64>>,
+    tight: Rc<[Vec<f64>]>,
 }
 
 impl Judged {
-    /// Reads the file, if one is named, and restricts the plan to its parameters.
-    pub fn new(
+    /// Reads the file, if one is named, and says which parameters it has.
+    pub fn read(
+        given: &str,
         options: &CheckOptions,
         problem: &OdeProblem,
         points: &Points,
-        plan: &mut CheckPlan,
-    ) -> Result<Self, CliError> {
-        if options.gradient == FORWARD {
-            return Ok(Self::Own);
+    ) -> Result<(Self, Option<Vec<ParameterIdx>>), CliError> {
+        if given == FORWARD {
+            return Ok((Self::Own, None));
         }
-        let path = Path::new(&options.gradient);
+        let path = Path::new(given);
         let rtol = claimed_accuracy(options)?;
         let read = read_gradients(path, &problem.parameters, points)?;
-        restrict(plan, options, problem, &read.parameters)?;
-        Ok(Self::File(Foreign {
+        let foreign = Foreign {
             path: path.to_owned(),
             sha256: digest(path).map_err(CliError::output(path))?,
             rtol,
             values: read.values,
-            tight: Vec::new(),
-        }))
+            tight: Rc::default(),
+        };
+        Ok((Self::File(foreign), Some(read.parameters)))
+    }
+
+    pub fn is_foreign(&self) -> bool {
+        matches!(self, Self::File(_))
+    }
+
+    /// Takes the integrations of another gradient at the same points.
+    pub fn prepare_as(&mut self, other: &Self) {
+        if let (Self::File(foreign), Self::File(other)) = (self, other) {
+            foreign.tight = Rc::clone(&other.tight);
+        }
     }
 
     /// Integrates the points at tighter tolerances, where that is needed.
@@ -70,12 +82,12 @@ impl Judged {
         let Self::File(foreign) = self else { return Ok(()) };
         let settings = tighter(settings);
         let evaluator = Evaluator::new(problem, settings, engine, Some(engine))?;
+        let mut tight = Vec::with_capacity(points.len());
         for chunk in points.theta_scaled.chunks(evaluator.points_per_chunk(&[], 0)) {
             let evaluated = evaluator.evaluate(chunk, &[], &[], &no_refinement)?;
-            foreign
-                .tight
-                .extend(evaluated.points.into_iter().map(|r| r.gradient.unwrap_or_default()));
+            tight.extend(evaluated.points.into_iter().map(|r| r.gradient.unwrap_or_default()));
         }
+        foreign.tight = tight.into();
         Ok(())
     }
 
@@ -134,6 +146,7 @@ pub(super) fn claimed_accuracy(options: &CheckOptions) -> Result<f64, CliError> 
 pub(super) fn restrict(
     plan: &mut CheckPlan,
     options: &CheckOptions,
+    given: &str,
     problem: &OdeProblem,
     known: &[ParameterIdx],
 ) -> Result<(), CliError> {
@@ -141,8 +154,7 @@ pub(super) fn restrict(
         plan.parameters = known.to_vec();
     } else if let Some(absent) = plan.parameters.iter().find(|p| !known.contains(p)) {
         return Err(usage(format!(
-            "--parameters: {} has no gradient of {:?}",
-            options.gradient,
+            "--parameters: {given} has no gradient of {:?}",
             problem.parameters[absent.position()].id
         )));
     }

@@ -1,6 +1,7 @@
 //! The command line: one file a command.
 
 mod check;
+mod comparing;
 mod devices;
 mod engines;
 mod error;
@@ -8,12 +9,15 @@ mod gradient;
 mod localise;
 mod model;
 mod options;
+mod outcome;
 mod output;
 mod power;
 mod report;
+mod reports;
 mod residual_gradient;
 mod residuals;
 mod simulate;
+mod sources;
 mod startpoints;
 mod sweep;
 mod tolerances;
@@ -31,14 +35,16 @@ use tracing::level_filters::LevelFilter;
 /// differences whose error is known: every verdict rests on an estimate with a bound.
 #[derive(Debug, Parser)]
 #[command(name = "gradsweep", version)]
-#[command(after_help = "Exit status: 0 all well, 1 the check found failing gradients, \
+#[command(
+    after_help = "Exit status: 0 all well, 1 the check found failing gradients (none of --baseline), \
     2 bad usage or input, 3 the run could not be finished.\n\n\
     Examples:\n  \
     gradsweep sweep data/stat5                   1,000 random points, reports in stat5-sweep/\n  \
     gradsweep check data/stat5 --at nominal      the table at one point, best of five eps\n  \
     gradsweep check data/stat5 --at random:3 --eps 1e-5 --detailed\n  \
     gradsweep simulate data/stat5 --out -        simulation table, likelihood, chi2\n  \
-    gradsweep report stat5-sweep                 the page of a sweep again, from its files")]
+    gradsweep report stat5-sweep                 the page of a sweep again, from its files"
+)]
 struct Cli {
     /// More messages on stderr; twice for more.
     #[arg(short, long, action = ArgAction::Count, global = true)]

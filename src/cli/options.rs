@@ -166,9 +166,10 @@ pub struct CheckOptions {
     /// The gradient to check: the program's own (forward tangents of the solver's steps), or a CSV
     /// file with another tool's, on the parameter scale: a column `point` with the ids of --at, then
     /// one for each parameter; or the columns point, parameter, gradient (with --mode residuals:
-    /// point, row, parameter, gradient).
+    /// point, row, parameter, gradient). `sweep` takes several (--gradient forward --gradient
+    /// FILE.csv) and compares them.
     #[arg(long, default_value = "forward", value_name = "forward|FILE.csv")]
-    pub gradient: String,
+    pub gradient: Vec<String>,
     /// Accuracy of the gradient in a file, relative to the sum of the magnitudes of the terms that a
     /// component is the sum of; beside it stands what our own gradient changes by at tolerances a
     /// hundred times tighter.

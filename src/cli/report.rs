@@ -2,7 +2,7 @@
 
 use super::CliError;
 use super::output::Output;
-use crate::report::sweep_page;
+use crate::report::{sweep_page, sweep_plots};
 use clap::Args;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -11,21 +11,32 @@ use std::process::ExitCode;
 /// Make the page of a sweep again, from the files in its folder.
 ///
 /// Reads run.json, parameters.csv, eps.csv, where.csv, points.csv and best.csv; writes one HTML file
-/// with plots, which needs no other file and no network.
+/// with plots, which needs no other file and no network. With --plots the plots alone are written, each
+/// as an SVG file with its legend.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  \
     gradsweep report stat5-sweep                    stat5-sweep/report.html\n  \
     gradsweep report stat5-sweep --out stat5.html\n  \
-    gradsweep report stat5-sweep --out - | gzip > stat5.html.gz")]
+    gradsweep report stat5-sweep --out - | gzip > stat5.html.gz\n  \
+    gradsweep report stat5-sweep --plots plots      verdicts.svg, differences.svg, ... in plots/\n\n\
+    SVG becomes PNG or PDF with other programs, which have fonts:\n  \
+    rsvg-convert --zoom 2 plots/verdicts.svg --output verdicts.png\n  \
+    inkscape plots/verdicts.svg --export-filename verdicts.pdf")]
 pub struct Arguments {
     /// Folder that `gradsweep sweep` wrote.
     folder: PathBuf,
     /// File for the page; `-` for standard output [default: report.html in the folder].
     #[arg(long, value_name = "FILE.html")]
     out: Option<PathBuf>,
+    /// Write each plot as an SVG file to this folder instead; files of the same names are replaced.
+    #[arg(long, value_name = "DIR", conflicts_with = "out")]
+    plots: Option<PathBuf>,
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, CliError> {
+    if let Some(folder) = &arguments.plots {
+        return write_plots(&arguments.folder, folder);
+    }
     let out = arguments.out.clone().unwrap_or_else(|| arguments.folder.join("report.html"));
     write(&arguments.folder, &out)?;
     if out != Path::new("-") {
@@ -40,4 +51,19 @@ pub(super) fn write(folder: &Path, out: &Path) -> Result<(), CliError> {
     let page = sweep_page(folder)?;
     let mut file = Output::create(out)?;
     file.write_all(page.as_bytes()).and_then(|()| file.finish()).map_err(CliError::output(out))
+}
+
+fn write_plots(sweep: &Path, folder: &Path) -> Result<ExitCode, CliError> {
+    let plots = sweep_plots(sweep)?;
+    std::fs::create_dir_all(folder).map_err(CliError::output(folder))?;
+    for plot in &plots {
+        let path = folder.join(&plot.name);
+        let mut file = Output::create(&path)?;
+        file.write_all(plot.svg.as_bytes())
+            .and_then(|()| file.finish())
+            .map_err(CliError::output(path))?;
+    }
+    let text = format!("{} plots in {}\n", plots.len(), folder.display());
+    std::io::stdout().write_all(text.as_bytes()).map_err(CliError::output("-"))?;
+    Ok(ExitCode::SUCCESS)
 }

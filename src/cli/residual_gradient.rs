@@ -2,7 +2,7 @@
 
 use super::CliError;
 use super::gradient::{FORWARD, claimed_accuracy, restrict, tighter};
-use super::options::CheckOptions;
+use super::options::{CheckOptions, usage};
 use crate::check::{CheckPlan, PartGradient, own_part, own_residual_derivatives, row_numbers};
 use crate::engine::Engine;
 use crate::gradient::{FileResiduals, read_residual_gradients};
@@ -41,14 +41,17 @@ impl JudgedResiduals {
         points: &Points,
         plan: &mut CheckPlan,
     ) -> Result<Self, CliError> {
-        if options.gradient == FORWARD {
+        let [given] = options.gradient.as_slice() else {
+            return Err(usage("--gradient: one is expected with --mode residuals"));
+        };
+        if given == FORWARD {
             return Ok(Self::Own);
         }
-        let path = Path::new(&options.gradient);
+        let path = Path::new(given);
         let rtol = claimed_accuracy(options)?;
         let numbers = row_numbers(problem);
         let read = read_residual_gradients(path, &problem.parameters, points, &numbers)?;
-        restrict(plan, options, problem, &read.parameters)?;
+        restrict(plan, options, given, problem, &read.parameters)?;
         Ok(Self::File(Foreign {
             path: path.to_owned(),
             sha256: digest(path).map_err(CliError::output(path))?,

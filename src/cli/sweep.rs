@@ -1,21 +1,24 @@
 //! `gradsweep sweep`.
 
-use super::gradient::Judged;
+use super::comparing::Comparing;
 use super::localise::{LocaliseOptions, Localiser, Mode};
 use super::options::{CheckOptions, DEFAULT_CONSISTENT, Draw, SolverOptions, points_at, usage};
-use super::output::{Output, result_folder};
+use super::outcome::{Outcome, OutcomeOptions, exit_code};
+use super::output::result_folder;
+use super::reports::Reports;
+use super::sources::{Named, Sources};
 use super::{CliError, Manner, engines};
-use crate::check::{self, CheckPlan, GroupKind};
+use crate::check::{self, CheckPlan, CheckSummary, GroupKind, JudgedPoint, Source};
 use crate::model::OdeProblem;
 use crate::report::{
-    CheckTable, FailureTable, PointTable, RunRecord, Style, diagnosis_lines, digest,
-    parameter_table, where_lines, write_eps, write_parameters, write_where,
+    RunRecord, Style, diagnosis_lines, digest, parameter_table, sweep_cases, where_lines,
 };
 use crate::startpoints::Points;
-use crate::sweep::Evaluator;
+use crate::sweep::{Evaluator, PointResult};
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use std::collections::BTreeMap;
+use std::fs;
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -25,13 +28,16 @@ use std::process::ExitCode;
 ///
 /// Writes run.json, points.csv, checks.csv, best.csv, parameters.csv, eps.csv, where.csv,
 /// failures.csv and a page with plots, report.html; with --by groups.csv or attribution.csv. With
-/// --mode residuals: run.json, points.csv, residuals.csv, parameters.csv, failures.csv.
+/// --mode residuals: run.json, points.csv, residuals.csv, parameters.csv, failures.csv. With several
+/// gradients each has such files in a folder of its own; parameters.csv of all and sources.csv, which
+/// compares them, stand beside these.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  \
     gradsweep sweep data/stat5                               1,000 points, reports in stat5-sweep/\n  \
     gradsweep sweep data/stat5 --points 10000 --seed 7 --out run7 --engine gpu\n  \
     gradsweep sweep data/stat5 --at points.csv --eps 1e-2,1e-3,1e-4 --steps adaptive\n  \
-    gradsweep sweep data/stat5 --at points.csv --gradient gradients.csv --by row")]
+    gradsweep sweep data/stat5 --at points.csv --gradient gradients.csv --by row\n  \
+    gradsweep sweep data/stat5 --at points.csv --gradient forward --gradient amici.csv")]
 pub struct Arguments {
     /// PEtab YAML file, or a folder that holds one.
     pub(super) problem: PathBuf,
@@ -55,12 +61,15 @@ pub struct Arguments {
     /// A failure rate whose confidence interval lies above this is called consistent.
     #[arg(long, default_value_t = DEFAULT_CONSISTENT, value_name = "RATE")]
     pub(super) consistent: f64,
-    /// Folder for the reports [default: PROBLEM-sweep in the current folder].
+    /// Folder for the reports [default: PROBLEM-sweep in the current folder, or
+    /// PROBLEM-sources-sweep with several gradients].
     #[arg(long, value_name = "DIR")]
     pub(super) out: Option<PathBuf>,
     /// Replace reports that are in the folder already.
     #[arg(long)]
     pub(super) overwrite: bool,
+    #[command(flatten)]
+    outcome: OutcomeOptions,
     #[command(flatten)]
     pub(super) solver: SolverOptions,
 }
@@ -80,87 +89,122 @@ pub(super) fn run(arguments: &Arguments, manner: Manner) -> Result<ExitCode, Cli
     let mut plan = arguments.check.plan(&problem, eps, criteria, arguments.consistent)?;
     let points = draw(arguments, &problem)?;
     if arguments.localise.mode == Mode::Residuals {
+        arguments.outcome.refuse()?;
         return super::residuals::sweep(arguments, manner, settings, (&problem, plan, &points));
     }
-    let mut gradient = Judged::new(&arguments.check, &problem, &points, &mut plan)?;
-    let mut localiser = Localiser::for_sweep(&arguments.localise, &problem, &plan, &gradient)?;
+    let mut sources = Sources::new(&arguments.check, &problem, &points, &mut plan)?;
+    let kind = if sources.are_several() { "sources-sweep" } else { "sweep" };
+    let mut localisers = sources
+        .all
+        .iter()
+        .map(|n| Localiser::for_sweep(&arguments.localise, &problem, &plan, &n.judged))
+        .collect::<Result<Vec<_>, _>>()?;
     let folder =
-        arguments.out.clone().unwrap_or_else(|| PathBuf::from(format!("{}-sweep", problem.name)));
+        arguments.out.clone().unwrap_or_else(|| PathBuf::from(format!("{}-{kind}", problem.name)));
     let dynamic: usize =
         problem.all().map(|m| m.dynamic_directions().len() * m.simulations.len()).sum();
     let integrations = points.len() * (problem.simulation_count() + 2 * plan.eps.len() * dynamic);
     let engines = engines::choose(&arguments.solver, &problem, settings, integrations)?;
+    let known = arguments.outcome.known(&problem)?;
+    sources.suit(&folder)?;
     // A default folder is the program's own: an earlier sweep's reports there may be replaced.
     result_folder(&folder, arguments.overwrite || arguments.out.is_none())?;
+    // The file may lie in that folder.
+    let outcome = Outcome::open(&arguments.outcome, known)?;
     if !manner.quiet {
         eprintln!("engine: {} ({})", engines.probes.describe(), engines.reason);
     }
-    gradient.prepare(&problem, settings, engines.tangents.as_ref(), &points)?;
+    sources.prepare(&problem, settings, engines.tangents.as_ref(), &points)?;
     let evaluator = Evaluator::new(
         &problem,
         settings,
         engines.probes.as_ref(),
         Some(engines.tangents.as_ref()),
     )?;
-    let failed = |name: &str| CliError::output(folder.join(name));
-    let create = |name: &str| Output::create(&folder.join(name));
-    let mut checks =
-        CheckTable::new(create("checks.csv")?, &problem, false).map_err(failed("checks.csv"))?;
-    let mut best =
-        CheckTable::new(create("best.csv")?, &problem, false).map_err(failed("best.csv"))?;
-    let mut point_table =
-        PointTable::new(create("points.csv")?, &problem).map_err(failed("points.csv"))?;
-    let mut failures =
-        FailureTable::new(create("failures.csv")?, &problem).map_err(failed("failures.csv"))?;
-    let progress = progress_bar(points.len(), manner);
-    let allowance = gradient.allowance();
-    let mut summary = check::run_with_allowance(
-        &evaluator,
-        &points.theta_scaled,
-        &plan,
-        &gradient.source(),
-        &allowance,
-        &mut |judged, result| -> Result<(), CliError> {
-            let place = judged.point.position();
-            let id = &points.ids[place];
-            let theta = &points.theta_scaled[place];
-            checks.add(id, judged, &judged.rows).map_err(failed("checks.csv"))?;
-            best.add(id, judged, &judged.best).map_err(failed("best.csv"))?;
-            point_table.add(id, theta, result).map_err(failed("points.csv"))?;
-            failures.add(id, result).map_err(failed("failures.csv"))?;
-            localiser.see(theta, judged, result, &allowance);
-            progress.inc(1);
-            Ok(())
-        },
-    )?;
-    progress.finish_and_clear();
-    let localisation = localiser.finish(&evaluator, &points, &plan, &mut summary)?;
-
-    let gradient = gradient.describe();
-    let record = record(arguments, &problem, &plan, &engines, &evaluator, &summary, gradient)?;
-    let json = serde_json::to_string_pretty(&record)
-        .map_err(|e| failed("run.json")(std::io::Error::other(e)))?;
-    let finish = |name: &str, out: std::io::Result<Output>| {
-        out.and_then(Output::finish).map_err(failed(name))
+    let folder_of = |named: &Named| match sources.are_several() {
+        true => folder.join(&named.folder),
+        false => folder.clone(),
     };
-    let table = |name: &str| create(name);
-    finish("parameters.csv", write_parameters(table("parameters.csv")?, &problem, &summary))?;
-    finish("eps.csv", write_eps(table("eps.csv")?, &problem, &summary))?;
-    finish("where.csv", write_where(table("where.csv")?, &problem, &summary))?;
-    finish("checks.csv", checks.finish())?;
-    finish("best.csv", best.finish())?;
-    finish("points.csv", point_table.finish())?;
-    finish("failures.csv", failures.finish())?;
-    localisation.write(&folder, &problem, &points)?;
-    let mut run_json = create("run.json")?;
-    writeln!(run_json, "{json}").map_err(failed("run.json"))?;
-    run_json.finish().map_err(failed("run.json"))?;
-    super::report::write(&folder, &folder.join("report.html"))?;
+    let mut reports = Vec::new();
+    for named in &sources.all {
+        let own = folder_of(named);
+        fs::create_dir_all(&own).map_err(CliError::output(&own))?;
+        reports.push(Reports::open(&own, &problem)?);
+    }
+    let progress = progress_bar(points.len(), manner);
+    let given: Vec<_> =
+        sources.all.iter().map(|n| (n.judged.source(), n.judged.allowance())).collect();
+    let judging: Vec<Source<'_>> =
+        given.iter().map(|(gradient, allowance)| Source { gradient, allowance }).collect();
+    let mut comparing = Comparing::new(&sources, &plan);
+    let mut sink = |judged: &[JudgedPoint], result: &PointResult| -> Result<(), CliError> {
+        let place = judged[0].point.position();
+        let (id, theta) = (&points.ids[place], &points.theta_scaled[place]);
+        for (k, judged) in judged.iter().enumerate() {
+            reports[k].add(id, theta, judged, result)?;
+            localisers[k].see(theta, judged, result, judging[k].allowance);
+        }
+        comparing.add(judged, result, &judging, &plan);
+        progress.inc(1);
+        Ok(())
+    };
+    let mut summaries =
+        check::run_sources(&evaluator, &points.theta_scaled, &plan, &judging, &mut sink)?;
+    progress.finish_and_clear();
+    let localisations = localisers
+        .into_iter()
+        .zip(&mut summaries)
+        .map(|(localiser, summary)| localiser.finish(&evaluator, &points, &plan, summary))
+        .collect::<Result<Vec<_>, _>>()?;
 
     let style = Style { colours: manner.colours, detailed: false };
-    let mut text = parameter_table(&problem, &summary, style);
+    let (mut text, mut verdicts) = (String::new(), String::new());
+    let (mut all_cases, mut all_ended, mut properties) = (Vec::new(), Vec::new(), Vec::new());
+    let judged = sources.all.iter().zip(&summaries).zip(&localisations);
+    for (((named, summary), localisation), reports) in judged.zip(reports) {
+        let mut cases = sweep_cases(&problem, summary);
+        let mut ended = outcome.end(&named.name, &mut cases);
+        ended.is_bad |= localisation.has_consistent_failure();
+        let gradient = named.judged.describe();
+        let mut record =
+            record(arguments, &problem, &plan, &engines, &evaluator, summary, gradient)?;
+        record.notes.extend(sources.notes());
+        record.baseline.clone_from(&ended.record);
+        reports.finish(summary, &record)?;
+        localisation.write(&folder_of(named), &problem, &points)?;
+        let theirs = record
+            .properties()
+            .map_err(|e| CliError::output(folder.join("run.json"))(std::io::Error::other(e)))?;
+        let lines = diagnosis_lines(&problem, summary)
+            + &where_lines(&problem, summary)
+            + &localisation.table(&problem, &points, style)
+            + &ended.lines();
+        if sources.are_several() {
+            for case in &mut cases {
+                case.source = Some(named.folder.clone());
+            }
+            let theirs = theirs.into_iter().map(|(k, v)| (format!("{}.{k}", named.folder), v));
+            properties.extend(theirs);
+            text.push_str(&format!("gradient {}:\n", named.name));
+            text.push_str(&format!("{}\n{lines}", parameter_table(&problem, summary, style)));
+        } else {
+            properties = theirs;
+            text.push_str(&format!("{}\n", parameter_table(&problem, summary, style)));
+            verdicts = lines;
+        }
+        all_cases.extend(cases);
+        all_ended.push(ended);
+    }
+    if sources.are_several() {
+        let tables: Vec<(&str, &CheckSummary)> =
+            sources.all.iter().map(|n| n.name.as_str()).zip(&summaries).collect();
+        text.push_str(&comparing.finish(&problem, &folder, &tables, style)?);
+    }
+    outcome.write(&problem, &properties, &all_cases)?;
+
+    let summary = &summaries[0];
     text.push_str(&format!(
-        "\n{} points ({} failed), {} integrations; {} steps, rtol {:e}, atol {:e}\nreports in {}\n",
+        "{} points ({} failed), {} integrations; {} steps, rtol {:e}, atol {:e}\nreports in {}\n",
         summary.points,
         summary.failed_points,
         summary.lanes,
@@ -169,16 +213,12 @@ pub(super) fn run(arguments: &Arguments, manner: Manner) -> Result<ExitCode, Cli
         settings.atol,
         folder.display()
     ));
-    text.push_str(&diagnosis_lines(&problem, &summary));
-    text.push_str(&where_lines(&problem, &summary));
-    text.push_str(&localisation.table(&problem, &points, style));
-    for note in summary.notes(&problem, settings.atol) {
+    text.push_str(&verdicts);
+    for note in summary.notes(&problem, settings.atol).iter().chain(&sources.notes()) {
         text.push_str(&format!("note: {note}\n"));
     }
     std::io::stdout().write_all(text.as_bytes()).map_err(CliError::output("-"))?;
-    let any_failed = summary.parameters.iter().any(|p| p.is_consistent_failure)
-        || localisation.has_consistent_failure();
-    Ok(if any_failed { ExitCode::from(1) } else { ExitCode::SUCCESS })
+    Ok(exit_code(&all_ended))
 }
 
 pub(super) fn draw(arguments: &Arguments, problem: &OdeProblem) -> Result<Points, CliError> {
@@ -266,5 +306,6 @@ pub(super) fn record(
         tangent_step_operations: evaluator.tangent_ops,
         objective: objective_words(problem, &arguments.solver),
         notes: [problem.notes.clone(), summary.notes(problem, arguments.solver.atol)].concat(),
+        baseline: None,
     })
 }

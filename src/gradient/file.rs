@@ -11,7 +11,6 @@ use crate::petab::Place;
 use crate::startpoints::Points;
 use csv::{ReaderBuilder, StringRecord, Trim};
 use std::collections::HashMap;
-use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -91,14 +90,14 @@ pub fn read_gradients(
     points: &Points,
 ) -> Result<FileGradients, GradientError> {
     let failed = |source| GradientError::Read { file: path.to_owned(), source };
-    let file = File::open(path).map_err(|e| failed(e.into()))?;
-    let mut reader =
-        ReaderBuilder::new().trim(Trim::All).has_headers(false).flexible(true).from_reader(file);
+    let text = std::fs::read(path).map_err(|e| failed(e.into()))?;
+    let mut reader = ReaderBuilder::new()
+        .trim(Trim::All)
+        .has_headers(false)
+        .flexible(true)
+        .from_reader(text.as_slice());
     let name: Arc<Path> = path.into();
-    let place = |record: &StringRecord| {
-        let line = record.position().map_or(1, |p| p.line() as usize);
-        Place { file: name.clone(), line }
-    };
+    let place = |record: &StringRecord| Place::of_record(&name, &text, record);
     let parameter_of: HashMap<&str, usize> =
         parameters.iter().enumerate().map(|(j, p)| (p.id.as_str(), j)).collect();
     let point_of: HashMap<&str, usize> =
@@ -276,6 +275,8 @@ mod tests {
             ("point,k1\n0,1\nc,1\n", &["g.csv:3", "`point`", "no point `c`"]),
             ("point,k1\n0,1\n0,1\n", &["g.csv:3", "second value", "`0`", "`k1`"]),
             ("point,k1\n0,x\n", &["g.csv:2", "`k1`", "`x`"]),
+            // Lines that the reader skips count.
+            ("\n\npoint,k1\r\n\r\n0,1\n\n\n\n0,x\n", &["g.csv:9", "second value"]),
             ("point,k1\n0,1,2\n", &["g.csv:2", "3 cells", "expected 2"]),
             ("point,parameter,gradient\n0,k9,1\n", &["g.csv:2", "`parameter`", "`k9`"]),
         ] {

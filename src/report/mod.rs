@@ -1,24 +1,31 @@
 //! Writing results: CSV tables, terminal tables, the run's record.
 
+mod baseline;
 mod csv_tables;
+pub mod fuzzing;
 mod html;
+mod junit;
 mod part_tables;
 mod part_terminal;
 mod record;
 mod simulations;
+mod sources;
 mod terminal;
 
+pub use baseline::{Baseline, BaselineError, BaselineRecord};
 pub use csv_tables::{
     CheckTable, FailureTable, PointTable, write_eps, write_parameters, write_tolerances,
     write_where,
 };
-pub use html::{ReportError, sweep_page};
+pub use html::{Plot, ReportError, sweep_page, sweep_plots};
+pub use junit::{Case, CaseResult, CheckCases, sweep_cases, write_junit};
 pub use part_tables::{
     ResidualTable, write_attributions, write_groups, write_residual_parameters, write_residual_rows,
 };
 pub use part_terminal::{attribution_table, group_table, residual_tables};
 pub use record::{RunRecord, digest};
 pub use simulations::{write_simulation_table, write_time_course};
+pub use sources::{Compared, sources_table, write_all_parameters, write_sources};
 pub use terminal::{
     Style, check_table, diagnosis_lines, parameter_table, power_table, tolerance_table, where_lines,
 };

@@ -2,7 +2,7 @@
 
 use super::csv_tables::{into_inner, number};
 use crate::check::{
-    Attribution, GroupSummary, Groups, JudgedParts, ResidualSummary, Source, VerdictKind,
+    Attribution, Contributor, GroupSummary, Groups, JudgedParts, ResidualSummary, VerdictKind,
     WorstCell, row_numbers,
 };
 use crate::model::OdeProblem;
@@ -74,7 +74,7 @@ pub fn write_attributions<W: Write>(
         let counts = [a.telling, a.missing, a.doubled, a.noise_missing].map(|n| n.to_string());
         let id = &problem.parameters[a.parameter.position()].id;
         let group = match &a.source {
-            Source::Rows(_, name) => name.clone(),
+            Contributor::Rows(_, name) => name.clone(),
             other => other.to_string(),
         };
         let mut record = vec![a.kind.name().to_owned(), group, id.clone()];

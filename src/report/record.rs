@@ -1,6 +1,8 @@
 //! `run.json`: what was run, on what, with which settings.
 
+use super::BaselineRecord;
 use serde::Serialize;
+use serde_json::Value;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::io;
@@ -54,6 +56,35 @@ pub struct RunRecord {
     pub tangent_step_operations: usize,
     /// Approximations and parts of the input that were left out.
     pub notes: Vec<String>,
+    /// Failures beside those known, where some are (`--baseline`).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub baseline: Option<BaselineRecord>,
+}
+
+impl RunRecord {
+    /// All settings as names and texts; those of a group are `group.name`.
+    pub fn properties(&self) -> serde_json::Result<Vec<(String, String)>> {
+        let text = |value: &Value| match value {
+            Value::String(text) => text.clone(),
+            other => other.to_string(),
+        };
+        let mut properties = Vec::new();
+        let Value::Object(settings) = serde_json::to_value(self)? else { return Ok(properties) };
+        for (name, value) in &settings {
+            match value {
+                Value::Object(group) => {
+                    let members = group.iter().map(|(k, v)| (format!("{name}.{k}"), text(v)));
+                    properties.extend(members);
+                }
+                Value::Array(items) => {
+                    let items: Vec<String> = items.iter().map(text).collect();
+                    properties.push((name.clone(), items.join(", ")));
+                }
+                other => properties.push((name.clone(), text(other))),
+            }
+        }
+        Ok(properties)
+    }
 }
 
 /// SHA-256 of a file, in hexadecimal.

@@ -9,6 +9,7 @@ mod error;
 mod folder;
 mod heat;
 mod page;
+mod plots;
 mod run;
 mod scale;
 mod scatter;
@@ -18,6 +19,8 @@ mod text;
 mod vees;
 
 pub use error::ReportError;
+pub use plots::Plot;
+pub(super) use text::{clean, escape};
 
 use std::path::Path;
 
@@ -28,4 +31,12 @@ use std::path::Path;
 /// Where a file is missing or malformed: its name, line and column.
 pub fn sweep_page(folder: &Path) -> Result<String, ReportError> {
     page::page(&folder::Sweep::read(folder)?)
+}
+
+/// The plots of that page, each as an SVG file of its own.
+///
+/// # Errors
+/// As [`sweep_page`].
+pub fn sweep_plots(folder: &Path) -> Result<Vec<Plot>, ReportError> {
+    Ok(plots::plots(&folder::Sweep::read(folder)?))
 }

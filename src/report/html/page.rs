@@ -9,12 +9,12 @@ use minijinja::value::Value;
 use minijinja::{AutoEscape, Environment, UndefinedBehavior, context};
 use serde_json::Value as Json;
 
-const TEMPLATE: &str = include_str!("page.html");
+pub(super) const TEMPLATE: &str = include_str!("page.html");
 
 /// Bars and heat map show the worst so many parameters.
-const MOST_ROWS: usize = 200;
+pub(super) const MOST_ROWS: usize = 200;
 /// The small plots of errors against eps show the worst so many.
-const MOST_VEES: usize = 24;
+pub(super) const MOST_VEES: usize = 24;
 /// The heading names the worst so many.
 const MOST_NAMED: usize = 12;
 /// Longer cells of the table, in bytes, are given room.

@@ -86,6 +86,12 @@ impl Svg {
         self.push(&format!("<path class=\"{class}\" d=\"{d}\"/>"));
     }
 
+    /// The same, moved to a place.
+    pub(super) fn path_at(&mut self, class: &str, [x, y]: [f64; 2], d: &str) {
+        let [x, y] = [x, y].map(place);
+        self.push(&format!("<path class=\"{class}\" transform=\"translate({x} {y})\" d=\"{d}\"/>"));
+    }
+
     /// A frame with ticks and grid lines on both axes.
     pub(super) fn axes(&mut self, x: &Scale, y: &Scale, [x_most, y_most]: [usize; 2]) {
         let ((left, right), (low, high)) = (x.ends(), y.ends());
@@ -116,10 +122,40 @@ impl Svg {
         )
     }
 
+    /// A drawing that [`Svg::finish`] made, at its own size.
+    pub(super) fn nest(&mut self, [x, y]: [f64; 2], drawing: &str) {
+        let [x, y] = [x, y].map(place);
+        let [width, height] = size(drawing).map(place);
+        let inner = drawing.trim_start_matches("<svg");
+        self.push(&format!(
+            "<svg x=\"{x}\" y=\"{y}\" width=\"{width}\" height=\"{height}\"{inner}"
+        ));
+    }
+
+    /// A file of its own, with the rules for its classes.
+    pub(super) fn finish_file(self, style: &str) -> String {
+        let [width, height] = [self.width, self.height].map(place);
+        format!(
+            "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{width}\" height=\"{height}\" \
+             viewBox=\"0 0 {width} {height}\">\n<style>\n{style}</style>{}\n</svg>\n",
+            self.body
+        )
+    }
+
     fn push(&mut self, element: &str) {
         self.body.push('\n');
         self.body.push_str(element);
     }
+}
+
+/// Width and height of a drawing that [`Svg::finish`] made.
+pub(super) fn size(drawing: &str) -> [f64; 2] {
+    let of = || {
+        let (_, rest) = drawing.split_once("viewBox=\"0 0 ")?;
+        let (width, height) = rest.split_once('"')?.0.split_once(' ')?;
+        Some([width.parse().ok()?, height.parse().ok()?])
+    };
+    of().expect("finish writes it so")
 }
 
 /// A length with one decimal at most.

@@ -1,7 +1,7 @@
 //! Text of a page: escaping, and numbers for people.
 
 /// Escapes a text for elements and attributes of XHTML and SVG.
-pub(super) fn escape(text: &str) -> String {
+pub(in crate::report) fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for c in text.chars() {
         match c {
@@ -17,7 +17,7 @@ pub(super) fn escape(text: &str) -> String {
 }
 
 /// A text from a file without the characters that XML does not allow, each replaced by U+FFFD.
-pub(super) fn clean(text: &str) -> String {
+pub(in crate::report) fn clean(text: &str) -> String {
     let is_allowed = |c: char| {
         !(c.is_control() && !matches!(c, '\t' | '\n' | '\r')
             || matches!(c, '\u{fffe}' | '\u{ffff}'))
