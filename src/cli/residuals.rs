@@ -96,8 +96,15 @@ pub(super) fn check(
 }
 
 /// Reports of a sweep over the objective that a sweep over residuals does not write.
-const OTHERS: [&str; 6] =
-    ["checks.csv", "best.csv", "eps.csv", "report.html", "groups.csv", "attribution.csv"];
+const OTHERS: [&str; 7] = [
+    "checks.csv",
+    "best.csv",
+    "eps.csv",
+    "where.csv",
+    "report.html",
+    "groups.csv",
+    "attribution.csv",
+];
 
 /// The residuals' derivatives at many points.
 pub(super) fn sweep(
