@@ -3,6 +3,7 @@
 
 mod association;
 mod attribution;
+mod averaged;
 mod compare;
 mod diagnosis;
 mod error_model;

@@ -1,6 +1,7 @@
 //! Checking points chunk by chunk: bounded memory whatever their number.
 
 use super::association::{Association, PointFacts, associations, deciles};
+use super::averaged::{averaging_eps, estimate_of_all, is_worth_averaging};
 use super::diagnosis::{Diagnosis, MOST_SAMPLES, Sample, SampleCell, common_causes, diagnose};
 use super::estimate::{Differences, Estimate, Ladder, Rung};
 use super::one_sided::estimate_from_either;
@@ -40,10 +41,22 @@ const WANTED_CERTAINTY: f64 = 1e-5;
 pub(super) const STEP_FACTOR: f64 = 1.0;
 
 impl CheckPlan {
-    /// Further steps for a cell with these differences. The gradient has no say in it.
+    /// Further steps for a cell with these differences: large ones at first, many if those do not
+    /// decide. The gradient has no say in it.
     fn refine(&self, pairs: &[ProbePair]) -> Vec<f64> {
         let ladder: Vec<Rung> = pairs.iter().map(rung).collect();
-        if self.wants_further(&ladder) { self.further_eps() } else { Vec::new() }
+        if !self.wants_further(&ladder) {
+            return Vec::new();
+        }
+        if pairs.len() <= self.eps.len() {
+            return self.further_eps();
+        }
+        match estimate_from_either(&ladder) {
+            Some(e) if is_worth_averaging(&e, self.criteria.decidable) => {
+                averaging_eps().filter(|e| !self.eps.contains(e)).collect()
+            }
+            _ => Vec::new(),
+        }
     }
 
     /// Whether the differences leave the estimate uncertain.
@@ -321,7 +334,7 @@ pub fn judge_point(
             let further = result.refinements.iter().filter(|p| p.parameter == parameter);
             let all: Vec<&ProbePair> = pairs.iter().chain(further).collect();
             let ladder: Vec<Rung> = all.iter().map(|pair| rung(pair)).collect();
-            let estimate = estimate_from_either(&ladder);
+            let estimate = estimate_of_all(&ladder);
             let value = gradient.map_or(f64::NAN, |g| g[parameter.position()]);
             let cell = Cell {
                 gradient: value,

@@ -200,7 +200,10 @@ pub fn judge(cell: &Cell, criteria: &Criteria) -> Verdict {
     if agrees && is_decidable && size > bound {
         return verdict(VerdictKind::Pass);
     }
-    if size <= bound + estimate.floor {
+    let truncation = estimate.bound - estimate.noise_bound;
+    let is_truncation = truncation > 0.5 * bound;
+    // A bound of truncation says that the parameter does something, if not what.
+    if size <= bound + estimate.floor && !is_truncation {
         return verdict(VerdictKind::Insensitive);
     }
     if estimate.is_kink {
@@ -211,8 +214,7 @@ pub fn judge(cell: &Cell, criteria: &Criteria) -> Verdict {
         return verdict(VerdictKind::Fail);
     }
     // Where the bound itself decides, rounding hides what is left: that is noise as well.
-    let truncation = estimate.bound - estimate.noise_bound;
-    let is_truncation = !is_decidable && truncation > 0.5 * bound;
+    let is_truncation = is_truncation && !is_decidable;
     let reason = if is_truncation { Reason::Truncation } else { Reason::Noise };
     Verdict { reason: Some(reason), ..verdict(VerdictKind::Inconclusive) }
 }
@@ -258,6 +260,9 @@ mod tests {
         let inconclusive = |reason| (VerdictKind::Inconclusive, Some(reason));
         assert_eq!(judged(&cell(1.0, 0.2, 0.1)), inconclusive(Reason::Truncation));
         assert_eq!(judged(&cell(1.0, 0.1, 0.2)), inconclusive(Reason::Noise));
+        // Within the bound of zero: nothing can be seen if the bound is noise.
+        assert_eq!(judged(&cell(1.0, 1.2, 0.1)), inconclusive(Reason::Truncation));
+        assert_eq!(judged(&cell(1.0, 0.1, 1.2)), (VerdictKind::Insensitive, None));
         assert_eq!(judged(&cell(3.0, 0.2, 0.1)), inconclusive(Reason::Truncation));
         // What another solver may be off by is the larger part.
         let foreign = Cell { allowance: 0.3, ..cell(1.0, 0.2, 0.0) };

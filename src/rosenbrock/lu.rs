@@ -35,6 +35,10 @@ pub struct SparseLu {
     reciprocals: Vec<NodeId>,
 }
 
+/// How much larger than the row's own the sum's rounding error may be: what is added along a moiety
+/// stays, or is taken off where it makes fast flows move, all else is forgotten.
+const LASTING: f64 = 100.0;
+
 /// A moiety's sum of rows that takes the place of its last member's row.
 #[derive(Debug, Clone, Copy)]
 struct Replacement {
@@ -166,7 +170,8 @@ impl SparseLu {
                 }
                 if let Some(moiety) = last_of {
                     let weight = graph.constant(sums[moiety].weights[&k]);
-                    let own = graph.mul(weight, rounding[k]);
+                    let factor = graph.constant(LASTING * sums[moiety].weights[&k]);
+                    let own = graph.mul(factor, rounding[k]);
                     let condition = graph.binary(Binary::Lt, sums[moiety].rounding, own);
                     replacement = Some(Replacement { moiety, weight, condition });
                     let zero = graph.constant(0.0);

@@ -57,6 +57,9 @@ pub struct Evaluator<'p> {
 /// Memory that the outputs of points evaluated together may take; a single point may take more.
 pub(super) const MOST_BYTES: usize = 1 << 30;
 
+/// How often a cell may ask for further eps.
+const MOST_REFINEMENTS: usize = 2;
+
 /// A probe: which coordinate of which point is where.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Move {
@@ -82,7 +85,7 @@ struct Probed {
     lanes_of: Vec<Vec<Option<usize>>>,
 }
 
-/// Further eps to try for a cell, given its pairs.
+/// Further eps to try for a cell, given its pairs so far; asked again once they are there.
 pub type Refine<'a> = dyn Fn(&[ProbePair]) -> Vec<f64> + 'a;
 
 /// Asks for nothing.
@@ -210,8 +213,11 @@ impl<'p> Evaluator<'p> {
         for evaluator in std::iter::once(self).chain(&self.others) {
             parts.push(Part::evaluate(evaluator, points, parameters, eps, None)?);
         }
-        let further = further_requests(&sums(&parts), eps.len(), refine);
-        if !further.is_empty() {
+        for _ in 0..MOST_REFINEMENTS {
+            let further = further_requests(&sums(&parts), eps.len(), refine);
+            if further.is_empty() {
+                break;
+            }
             for part in &mut parts {
                 part.refine(points, parameters, eps, &further)?;
             }
@@ -507,7 +513,10 @@ fn further_requests(
     let mut further = Vec::new();
     for (point, result) in results.iter().enumerate() {
         for pairs in result.probes.chunks(eps_count.max(1)) {
-            further.extend(refine(pairs).into_iter().map(|e| (point, pairs[0].parameter, e)));
+            let parameter = pairs[0].parameter;
+            let known = result.refinements.iter().filter(|pair| pair.parameter == parameter);
+            let all: Vec<ProbePair> = pairs.iter().chain(known).cloned().collect();
+            further.extend(refine(&all).into_iter().map(|e| (point, parameter, e)));
         }
     }
     further
