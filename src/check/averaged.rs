@@ -18,7 +18,7 @@ const ENOUGH: usize = 16;
 const MOST_POWERS: usize = 3;
 /// Standard errors, of the fit with one power more, that count as the bound of noise: what truncation
 /// that fit cannot see, noise hides.
-const STANDARD_ERRORS: f64 = 4.0;
+const STANDARD_ERRORS: f64 = 5.0;
 
 /// The steps to average over.
 pub fn averaging_eps() -> impl Iterator<Item = f64> {
