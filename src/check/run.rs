@@ -51,8 +51,10 @@ impl CheckPlan {
         if pairs.len() <= self.eps.len() {
             return self.further_eps();
         }
+        // Steps of their own follow theta: what they do to differences is no noise to average away.
+        let is_random = pairs.iter().all(|pair| pair.step_noise == 0.0);
         match estimate_from_either(&ladder) {
-            Some(e) if is_worth_averaging(&e, self.criteria.decidable) => {
+            Some(e) if is_random && is_worth_averaging(&e, self.criteria.decidable) => {
                 averaging_eps().filter(|e| !self.eps.contains(e)).collect()
             }
             _ => Vec::new(),
