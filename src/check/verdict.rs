@@ -17,7 +17,7 @@ pub struct Criteria {
 
 impl Default for Criteria {
     fn default() -> Self {
-        Self { rtol: 1e-3, atol: 0.0, decidable: 0.05 }
+        Self { rtol: 5e-4, atol: 0.0, decidable: 0.05 }
     }
 }
 
