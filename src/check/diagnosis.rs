@@ -18,7 +18,8 @@ pub const MOST_SAMPLES: usize = 2_000;
 pub(super) const PART: f64 = 0.8;
 /// Points without which nothing is said.
 pub(super) const FEWEST_POINTS: usize = 5;
-/// Relative distance from a mark that counts as bearing it, beside the estimate's own bound.
+/// Distance from a mark that counts as bearing it, relative to what the mark expects and to the
+/// mismatch that it explains, beside the estimate's own bound.
 pub(super) const CLOSE: f64 = 1e-2;
 
 /// A cell of a point that had some failing cell.
@@ -28,6 +29,15 @@ pub struct SampleCell {
     pub estimate: f64,
     pub bound: f64,
     pub has_failed: bool,
+}
+
+impl SampleCell {
+    /// Whether the gradient is what a mark expects, itself known to `bound`; nearer to it than to the
+    /// estimate by far.
+    fn is_near(&self, expected: f64, bound: f64) -> bool {
+        let scale = expected.abs().min((self.gradient - self.estimate).abs());
+        (self.gradient - expected).abs() <= CLOSE * scale + bound
+    }
 }
 
 /// Such a point.
@@ -69,8 +79,9 @@ pub struct Diagnosis {
     /// Failing points with the mark, and all that were looked at.
     pub bearing: usize,
     pub failing: usize,
-    /// Id of the parameter that [`Mark::Swapped`] names.
+    /// Id of the parameter that [`Mark::Swapped`] names, and whether that has this one's component.
     swapped_id: Option<String>,
+    is_mutual: bool,
 }
 
 impl fmt::Display for Diagnosis {
@@ -127,6 +138,9 @@ impl fmt::Display for Diagnosis {
                 f,
                 "what is missing is the derivative through the noise parameters of {source}"
             )?,
+            Mark::Contribution(Claim::LogSigmaMissing, source) => {
+                write!(f, "what is missing is the derivative of the term ln sigma of {source}")?;
+            }
             Mark::Unknown => return write!(f, "no known mark in {failing} failing points"),
         }
         write!(f, " ({bearing} of {failing} failing points)")
@@ -146,12 +160,18 @@ impl Diagnosis {
             bearing: finding.bearing,
             failing: finding.telling,
             swapped_id: None,
+            is_mutual: false,
         };
         let part = |d: &Self| d.bearing as f64 / d.failing.max(1) as f64;
         let says_more = |known: &Self| match known.mark {
             Mark::Unknown => true,
+            // Of a group that is all there is these say the same, and more simply.
+            Mark::Zero if finding.claim == Claim::Missing => false,
+            Mark::Factor(factor) if finding.claim == Claim::Doubled && factor == 2.0 => false,
             // These tell that a term is missing, not which.
             Mark::Offset(_) | Mark::LinearOffset { .. } => part(&found) >= part(known),
+            // Two columns that are each other's are no accident.
+            Mark::Swapped(_) if known.is_mutual => false,
             _ => part(&found) > part(known),
         };
         match known {
@@ -177,7 +197,7 @@ pub fn diagnose(
     let count = |bears: &dyn Fn(&Sample) -> bool| failing.iter().filter(|s| bears(s)).count();
     // The gradient is what the estimate becomes under a mark, to the estimate's own bound.
     let is_close = |cell: &SampleCell, expected: f64, scale: f64| {
-        (cell.gradient - expected).abs() <= CLOSE * expected.abs() + scale.abs() * cell.bound
+        cell.is_near(expected, scale.abs() * cell.bound)
     };
     let by_factor = |factor: &dyn Fn(f64) -> f64| {
         count(&|s| {
@@ -205,11 +225,12 @@ pub fn diagnose(
             found.push((Mark::Scale { with_ln10, is_inverse }, by_factor(&factor)));
         }
     }
+    let exchanged = exchange(place, samples, plan.len());
+    found.extend(exchanged.map(|(other, bearing)| (Mark::Swapped(plan[other]), bearing)));
     for (other, &index) in plan.iter().enumerate().filter(|(other, _)| *other != place) {
         let bearing = count(&|s| {
             let (cell, theirs) = (&s.cells[place], &s.cells[other]);
-            let bound = CLOSE * theirs.estimate.abs() + theirs.bound;
-            theirs.estimate != 0.0 && (cell.gradient - theirs.estimate).abs() <= bound
+            theirs.estimate != 0.0 && cell.is_near(theirs.estimate, theirs.bound)
         });
         found.push((Mark::Swapped(index), bearing));
     }
@@ -224,7 +245,29 @@ pub fn diagnose(
         Mark::Swapped(index) => Some(parameters[index.position()].id.clone()),
         _ => None,
     };
-    Some(Diagnosis { mark, bearing, failing: failing.len(), swapped_id })
+    let is_mutual = exchanged.is_some_and(|(other, _)| mark == Mark::Swapped(plan[other]));
+    Some(Diagnosis { mark, bearing, failing: failing.len(), swapped_id, is_mutual })
+}
+
+/// The parameter with which a column was exchanged: at the points where either fails, each has the
+/// other's component. That of an insensitive parameter is 0, which says nothing by itself.
+fn exchange(place: usize, samples: &[Sample], count: usize) -> Option<(usize, usize)> {
+    (0..count).filter(|other| *other != place).find_map(|other| {
+        let (mut own, mut either, mut both, mut theirs) = (0, 0, 0, 0);
+        for sample in samples {
+            let [a, b] = [place, other].map(|p| &sample.cells[p]);
+            if !(a.has_failed || b.has_failed) {
+                continue;
+            }
+            let is_exchanged = a.is_near(b.estimate, b.bound) && b.is_near(a.estimate, a.bound);
+            either += 1;
+            both += usize::from(is_exchanged);
+            own += usize::from(is_exchanged && a.has_failed);
+            theirs += usize::from(b.has_failed);
+        }
+        let is_exchange = theirs >= FEWEST_POINTS && both as f64 >= PART * either as f64;
+        is_exchange.then_some((other, own))
+    })
 }
 
 /// Any other number that the ratio is everywhere.
