@@ -8,7 +8,7 @@
 mod injection;
 
 use gradsweep::model;
-use injection::{HEADER, Material, Runs, kinds};
+use injection::{HEADER, Material, Runs, kinds, with_priors};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -42,7 +42,10 @@ fn main() {
         }
     }
     let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("data");
-    let mut folders = Vec::new();
+    // Few problems have priors.
+    let example_with_priors = with_priors(&examples.join("conversion"));
+    let mut folders =
+        vec![("conversion with priors".to_owned(), example_with_priors.path().to_owned())];
     for parent in
         std::iter::once(examples).chain(std::env::var_os("PETAB_BENCHMARKS_DIR").map(PathBuf::from))
     {
@@ -50,12 +53,14 @@ fn main() {
         let mut own: Vec<PathBuf> = entries.map(|e| e.expect("an entry").path()).collect();
         own.retain(|p| p.is_dir());
         own.sort();
-        folders.extend(own);
+        folders.extend(own.into_iter().map(|folder| {
+            let name = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            (name, folder)
+        }));
     }
     println!("rtol {HEADER}");
     let (mut totals, mut found_apart) = ([(0, 0); 2], 0);
-    for folder in folders {
-        let name = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    for (name, folder) in folders {
         let is_named = names.iter().any(|n| name.starts_with(n.as_str()));
         if !is_named && (!names.is_empty() || COSTLY.contains(&name.as_str())) {
             continue;

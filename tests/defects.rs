@@ -15,7 +15,7 @@ use gradsweep::index::{ParameterIdx, PointIdx};
 use gradsweep::model::{self, OdeProblem};
 use gradsweep::startpoints;
 use gradsweep::sweep::{Evaluator, PointResult, Settings, StepMode};
-use injection::{HEADER, Material, Runs, kinds};
+use injection::{HEADER, Material, Runs, kinds, with_priors};
 use std::path::{Path, PathBuf};
 
 fn problem(name: &str) -> OdeProblem {
@@ -219,14 +219,15 @@ fn judge_kinds(folder: &Path) {
 /// In 1,000 runs of 100 points each; what a defect's mark is, the diagnosis says.
 #[test]
 fn every_kind_of_defect_is_found_and_named() {
+    let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("data");
     for name in ["conversion", "robertson", "stat5"] {
-        judge_kinds(&Path::new(env!("CARGO_MANIFEST_DIR")).join("data").join(name));
+        judge_kinds(&data.join(name));
     }
+    judge_kinds(with_priors(&data.join("conversion")).path());
 }
 
-/// Public problems (`PETAB_BENCHMARKS_DIR`) that take seconds: with priors (Armistead),
-/// pre-equilibration (Brannmark), many conditions (Fiedler, Blasi).
-const SMALL: [&str; 8] = [
+/// Public problems (`PETAB_BENCHMARKS_DIR`) that take seconds, and one with pre-equilibration.
+const SMALL: [&str; 9] = [
     "Armistead_CellDeathDis2024",
     "Bertozzi_PNAS2020",
     "Blasi_CellSystems2016",
@@ -235,6 +236,7 @@ const SMALL: [&str; 8] = [
     "Crauste_CellSystems2017",
     "Fiedler_BMCSystBiol2016",
     "Zhao_QuantBiol2020",
+    "Brannmark_JBC2010",
 ];
 
 /// All of them with `GRADSWEEP_FULL=1`, else the first two.

@@ -27,6 +27,7 @@ pub(super) const CLOSE: f64 = 1e-2;
 pub struct SampleCell {
     pub gradient: f64,
     pub estimate: f64,
+    /// On the estimate's error, with what differences cannot see.
     pub bound: f64,
     pub has_failed: bool,
 }

@@ -19,6 +19,8 @@ use gradsweep::startpoints;
 use gradsweep::sweep::{
     Evaluator, Failure, PointParts, PointResult, Settings, StepMode, no_refinement,
 };
+use std::fs;
+use std::path::Path;
 
 const SETTINGS: Settings =
     Settings { rtol: 1e-8, atol: 1e-12, max_steps: 10_000, steps: StepMode::Shared };
@@ -128,6 +130,27 @@ impl<'p> Material<'p> {
     fn sum(&self, of: Of, place: usize, point: usize) -> f64 {
         (0..self.by[0].0.names.len()).map(|group| self.part(of, (0, group), place, point)).sum()
     }
+}
+
+/// A copy of a problem of v1 with priors: a normal one for every third parameter, a Laplace one for
+/// the next, so narrow that they count beside measurements that fit badly.
+pub fn with_priors(folder: &Path) -> tempfile::TempDir {
+    let copy = tempfile::tempdir().expect("a folder can be made");
+    for entry in fs::read_dir(folder).expect("the folder can be read") {
+        let file = entry.expect("an entry").path();
+        let name = file.file_name().unwrap_or_default();
+        fs::copy(&file, copy.path().join(name)).expect("the file can be copied");
+    }
+    let file = copy.path().join("parameters.tsv");
+    let text = fs::read_to_string(&file).expect("the problem has parameters.tsv");
+    let lines = text.lines().enumerate().map(|(i, line)| match (i, i % 3) {
+        (0, _) => format!("{line}\tobjectivePriorType\tobjectivePriorParameters\n"),
+        (_, 1) => format!("{line}\tparameterScaleNormal\t0.5;0.05\n"),
+        (_, 2) => format!("{line}\tparameterScaleLaplace\t-0.3;0.005\n"),
+        _ => format!("{line}\t\t\n"),
+    });
+    fs::write(&file, lines.collect::<String>()).expect("the file can be written");
+    copy
 }
 
 fn gradient_of(result: &PointResult, parameters: usize) -> Vec<f64> {

@@ -457,7 +457,7 @@ fn sample_cell(cell: &JudgedCell) -> SampleCell {
     SampleCell {
         gradient: cell.gradient,
         estimate: cell.estimate.map_or(f64::NAN, |e| e.value),
-        bound: cell.estimate.map_or(f64::NAN, |e| e.bound),
+        bound: cell.estimate.map_or(f64::NAN, |e| e.bound + e.floor),
         has_failed: cell.verdict.kind == VerdictKind::Fail,
     }
 }
