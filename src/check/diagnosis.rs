@@ -207,9 +207,12 @@ pub fn diagnose(
             is_close(cell, factor * cell.estimate, factor)
         })
     };
-    let mut found: Vec<(Mark, usize)> =
-        vec![(Mark::Zero, count(&|s| s.cells[place].gradient == 0.0))];
-    for factor in [-1.0, 2.0, 0.5, LN_10, 1.0 / LN_10] {
+    // All signs wrong exchanges components that are each other's opposites: the simpler comes first.
+    let mut found: Vec<(Mark, usize)> = vec![(Mark::Factor(-1.0), by_factor(&|_| -1.0))];
+    let exchanged = exchange(place, samples, plan.len());
+    found.extend(exchanged.map(|(other, bearing)| (Mark::Swapped(plan[other]), bearing)));
+    found.push((Mark::Zero, count(&|s| s.cells[place].gradient == 0.0)));
+    for factor in [2.0, 0.5, LN_10, 1.0 / LN_10] {
         found.push((Mark::Factor(factor), by_factor(&|_| factor)));
     }
     for with_ln10 in [false, true] {
@@ -226,8 +229,6 @@ pub fn diagnose(
             found.push((Mark::Scale { with_ln10, is_inverse }, by_factor(&factor)));
         }
     }
-    let exchanged = exchange(place, samples, plan.len());
-    found.extend(exchanged.map(|(other, bearing)| (Mark::Swapped(plan[other]), bearing)));
     for (other, &index) in plan.iter().enumerate().filter(|(other, _)| *other != place) {
         let bearing = count(&|s| {
             let (cell, theirs) = (&s.cells[place], &s.cells[other]);
@@ -347,4 +348,59 @@ pub fn common_causes(samples: &[Sample], failing: &[usize]) -> Vec<Vec<usize>> {
     }
     groups.retain(|group| group.len() > 1);
     groups
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The mark of parameter 0 of two, at ten points with these (gradient, estimate), all failing
+    /// where the two differ by a ten-thousandth.
+    fn mark(components: impl Fn(f64) -> [(f64, f64); 2]) -> (Mark, bool) {
+        let plan = [0, 1].map(ParameterIdx::from_position);
+        let parameter = |id: &str| EstimatedParameter {
+            id: id.to_owned(),
+            scale: ParameterScale::Log10,
+            lower_scaled: -1.0,
+            upper_scaled: 1.0,
+            nominal_scaled: None,
+        };
+        let samples: Vec<Sample> = (1..=10)
+            .map(|k| {
+                let cell = |(gradient, estimate): (f64, f64)| SampleCell {
+                    gradient,
+                    estimate,
+                    bound: 1e-9,
+                    has_failed: (gradient - estimate).abs() > 1e-4,
+                };
+                let x = f64::from(k);
+                // A value of its own for each: no accident looks like a scale.
+                let theta = vec![(0.37 * x).sin(), (0.59 * x).cos()];
+                Sample { theta, cells: components(x).map(cell).to_vec() }
+            })
+            .collect();
+        let found = diagnose(0, &plan, &[parameter("a"), parameter("b")], &samples).unwrap();
+        (found.mark, found.is_mutual)
+    }
+
+    #[test]
+    fn an_exchange_with_an_insensitive_parameter_is_one() {
+        let other = ParameterIdx::from_position(1);
+        // The right components are x² and 0.
+        assert_eq!(mark(|x| [(0.0, x * x), (x * x, 0.0)]), (Mark::Swapped(other), true));
+        // Twin: the other column is right.
+        assert_eq!(mark(|x| [(0.0, x * x), (0.0, 0.0)]), (Mark::Zero, false));
+    }
+
+    #[test]
+    fn a_wrong_sign_of_opposite_components_is_no_exchange() {
+        let expected = (Mark::Factor(-1.0), false);
+        assert_eq!(mark(|x| [(-x * x, x * x), (x * x, -x * x)]), expected);
+    }
+
+    #[test]
+    fn a_small_mismatch_is_not_explained_by_an_equal_component() {
+        let (found, _) = mark(|x| [(1.001 * x, x), (x, x)]);
+        assert!(matches!(found, Mark::Factor(f) if (f - 1.001).abs() < 1e-12), "{found:?}");
+    }
 }
