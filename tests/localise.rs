@@ -59,9 +59,10 @@ struct Exact {
     time: f64,
     z: f64,
     dz: [f64; 6],
-    /// Of the likelihood; of this what comes through sigma.
+    /// Of the likelihood; of this what comes through sigma; of that what comes through ln sigma.
     dl: [f64; 6],
     dl_sigma: [f64; 6],
+    dln_sigma: [f64; 6],
 }
 
 /// How sigma of obs_A comes about.
@@ -128,6 +129,7 @@ fn exact(table: &Path, theta: &[f64], noise: Noise) -> Vec<Exact> {
             dz: on_scale(std::array::from_fn(|j| (dy[j] - z * ds[j]) / sigma)),
             dl: on_scale(std::array::from_fn(|j| l_y * dy[j] + l_sigma * ds[j])),
             dl_sigma: on_scale(std::array::from_fn(|j| l_sigma * ds[j])),
+            dln_sigma: on_scale(ds.map(|d| d / sigma)),
         }
     });
     rows.collect()
@@ -192,6 +194,11 @@ fn derivatives_and_differences_of_rows_are_those_of_the_closed_form() {
                         let noise = found.noise_gradient[j * each.len() + r];
                         let allowed = 1e-7 * row.dl_sigma[j].abs() + 1e-10 * largest;
                         assert!((noise - row.dl_sigma[j]).abs() <= allowed, "row {r}: {noise}");
+                        let log_sigma = found.log_sigma_gradient[j * each.len() + r];
+                        let expected = row.dln_sigma[j];
+                        // Sums of two or three terms of rounded parameters.
+                        let off = (log_sigma - expected).abs();
+                        assert!(off <= 1e-12 * expected.abs(), "row {r}: {log_sigma}, {expected}");
                     }
                 }
             }
@@ -637,6 +644,14 @@ fn a_dropped_derivative_of_sigma_and_a_dropped_prior_are_named() {
     assert_eq!(found.keys().collect::<Vec<_>>(), ["k1", "k2"]);
     for diagnosis in found.values() {
         let words = "missing is the derivative through the noise parameters of all rows (";
+        assert!(diagnosis.contains(words), "{diagnosis}");
+    }
+    // What knows sigma also lacks ln sigma: for sd_B and b_frac a constant, which says less.
+    foreign.write(&|j, _, _, rows| -rows.iter().map(|row| row.dln_sigma[j]).sum::<f64>());
+    let found = foreign.sweep("", 1);
+    assert_eq!(found.keys().collect::<Vec<_>>(), ["b_frac", "k1", "k2", "sd_A", "sd_B"]);
+    for diagnosis in found.values() {
+        let words = "missing is the derivative of the term ln sigma of all rows (";
         assert!(diagnosis.contains(words), "{diagnosis}");
     }
     let foreign = Foreign::new(Noise::Constant, Some((0.5, 0.05)));

@@ -3,7 +3,8 @@
 //! Such a gradient is known as a whole only. Where a group of rows was dropped, it differs from the
 //! estimate by minus our own derivative of that group at every point; where the group was added
 //! twice, by plus that. A dropped derivative of sigma is minus the part of ours that comes through
-//! sigma. As with the other marks, most failing points must say so.
+//! sigma, a dropped one of ln sigma minus what of that comes through this term of the likelihood. As
+//! with the other marks, most failing points must say so.
 
 use super::diagnosis::{CLOSE, FEWEST_POINTS, PART, median};
 use super::groups::{GroupKind, Groups};
@@ -55,6 +56,8 @@ pub enum Claim {
     Doubled,
     /// Its derivative through sigma is missing.
     NoiseMissing,
+    /// Of that only what comes through the likelihood's term ln sigma.
+    LogSigmaMissing,
 }
 
 /// Whose contribution it is.
@@ -84,11 +87,12 @@ pub struct Attribution {
     pub parameter: ParameterIdx,
     /// Failing points that can tell.
     pub telling: usize,
-    /// Of these, those at which the mismatch is minus the group's derivative, plus that, and minus
-    /// what of it comes through sigma.
+    /// Of these, those at which the mismatch is minus the group's derivative, plus that, minus what of
+    /// it comes through sigma, and minus what of it comes through ln sigma.
     pub missing: usize,
     pub doubled: usize,
     pub noise_missing: usize,
+    pub log_sigma_missing: usize,
     /// Medians over them: mismatch over the group's derivative, and the part of the mismatch that
     /// dropping the group or adding it twice explains (1: all of it).
     pub ratio: f64,
@@ -154,6 +158,7 @@ struct Tally {
     missing: usize,
     doubled: usize,
     noise_missing: usize,
+    log_sigma_missing: usize,
     ratios: Vec<f64>,
     explained: Vec<f64>,
     /// Whether the derivative was ever something else than 0.
@@ -161,14 +166,15 @@ struct Tally {
 }
 
 impl Tally {
-    /// Looks at a mismatch and the candidate's derivatives, in all and through sigma.
-    fn add(&mut self, mismatch: &Mismatch, all: Option<f64>, noise: f64) {
+    /// Looks at a mismatch and the candidate's derivatives, in all, through sigma and through ln sigma.
+    fn add(&mut self, mismatch: &Mismatch, all: Option<f64>, [noise, log_sigma]: [f64; 2]) {
         let d = mismatch.gradient - mismatch.estimate;
         let is = |expected: f64| {
             expected != 0.0 && (d - expected).abs() <= CLOSE * expected.abs() + mismatch.bound
         };
         self.noise_missing += usize::from(is(-noise));
-        self.is_alive |= noise != 0.0;
+        self.log_sigma_missing += usize::from(is(-log_sigma));
+        self.is_alive |= noise != 0.0 || log_sigma != 0.0;
         let Some(all) = all else { return };
         self.is_alive |= all != 0.0;
         self.missing += usize::from(is(-all));
@@ -190,7 +196,29 @@ pub fn attribute(
     groups: &Groups,
 ) -> Result<Vec<Attribution>, EngineError> {
     let partition = groups.partition(true);
-    let count = partition.count;
+    let most = evaluator.points_per_chunk(&[], 0);
+    attribute_by(failing, groups, most, &mut |thetas, parameters| {
+        let evaluated =
+            evaluator.evaluate_parts(thetas, parameters, &[], &partition, (&[], &|_| false))?;
+        Ok(evaluated.parts)
+    })
+}
+
+/// Gives own derivatives by group, with what comes through sigma: (points, parameters).
+pub type PartsSource<'a, E> =
+    dyn FnMut(&[Vec<f64>], &[ParameterIdx]) -> Result<Vec<PointParts>, E> + 'a;
+
+/// The same with derivatives from elsewhere, of so many points at once at most.
+///
+/// # Errors
+/// The first error of `derivatives_at`.
+pub fn attribute_by<E>(
+    failing: &FailingPoints,
+    groups: &Groups,
+    most: usize,
+    derivatives_at: &mut PartsSource<'_, E>,
+) -> Result<Vec<Attribution>, E> {
+    let count = groups.names.len();
     let concerned: Vec<usize> = (0..failing.parameters.len())
         .filter(|place| failing.points.iter().any(|p| p.mismatches[*place].is_some()))
         .collect();
@@ -205,28 +233,24 @@ pub fn attribute(
             of_parameter
         });
         let mut telling = vec![0; places.len()];
-        let chunk = (block / places.len()).clamp(1, evaluator.points_per_chunk(&[], 0).max(1));
+        let chunk = (block / places.len()).clamp(1, most.max(1));
         for points in failing.points.chunks(chunk) {
             let thetas: Vec<Vec<f64>> = points.iter().map(|p| p.theta.clone()).collect();
-            let evaluated = evaluator.evaluate_parts(
-                &thetas,
-                &parameters,
-                &[],
-                &partition,
-                (&[], &|_| false),
-            )?;
-            for (point, parts) in points.iter().zip(&evaluated.parts) {
+            let all_parts = derivatives_at(&thetas, &parameters)?;
+            for (point, parts) in points.iter().zip(&all_parts) {
                 for (j, place) in places.iter().enumerate() {
                     let Some(mismatch) = &point.mismatches[*place] else { continue };
-                    let Some((all, noise)) = derivatives(parts, j, count) else { continue };
+                    let Some([all, noise, log_sigma]) = derivatives(parts, j, count) else {
+                        continue;
+                    };
                     if can_tell(mismatch, all.iter().sum()) {
                         telling[j] += 1;
-                        for (tally, (all, noise)) in
-                            tallies[j].iter_mut().zip(all.iter().zip(noise))
-                        {
-                            tally.add(mismatch, Some(*all), *noise);
+                        for (group, tally) in tallies[j][..count].iter_mut().enumerate() {
+                            let of_sigma = [noise[group], log_sigma[group]];
+                            tally.add(mismatch, Some(all[group]), of_sigma);
                         }
-                        tallies[j][count].add(mismatch, None, noise.iter().sum());
+                        let of_sigma = [noise, log_sigma].map(|groups| groups.iter().sum());
+                        tallies[j][count].add(mismatch, None, of_sigma);
                     }
                 }
             }
@@ -241,6 +265,7 @@ pub fn attribute(
                 missing: tally.missing,
                 doubled: tally.doubled,
                 noise_missing: tally.noise_missing,
+                log_sigma_missing: tally.log_sigma_missing,
                 ratio: median(tally.ratios).unwrap_or(f64::NAN),
                 explained: median(tally.explained).unwrap_or(f64::NAN),
             }));
@@ -258,11 +283,15 @@ fn source(groups: &Groups, number: usize) -> Contributor {
     }
 }
 
-/// The groups' derivatives of the j-th parameter, in all and through sigma; none where the point
-/// failed.
-fn derivatives(parts: &PointParts, j: usize, count: usize) -> Option<(&[f64], &[f64])> {
+/// The groups' derivatives of the j-th parameter, in all, through sigma and through ln sigma; none
+/// where the point failed.
+fn derivatives(parts: &PointParts, j: usize, count: usize) -> Option<[&[f64]; 3]> {
     let of_parameter = j * count..(j + 1) * count;
-    Some((parts.gradient.get(of_parameter.clone())?, parts.noise_gradient.get(of_parameter)?))
+    Some([
+        parts.gradient.get(of_parameter.clone())?,
+        parts.noise_gradient.get(of_parameter.clone())?,
+        parts.log_sigma_gradient.get(of_parameter)?,
+    ])
 }
 
 /// Whether the mismatch is well above all errors, and our own derivative explains the estimate.
@@ -275,7 +304,8 @@ fn can_tell(mismatch: &Mismatch, own: f64) -> bool {
 
 /// For each parameter the contribution that explains its mismatch at most points, if it does at four
 /// of five that can tell, and there are enough of these. Of equals the first: a missing group comes
-/// before one that is there twice, and that before a derivative through sigma; then the order of
+/// before one that is there twice, that before a derivative through sigma, and that before one of
+/// ln sigma; then the order of
 /// `attributions`.
 pub fn findings(attributions: &[Attribution]) -> Vec<Finding> {
     let mut found: Vec<Finding> = Vec::new();
@@ -283,6 +313,7 @@ pub fn findings(attributions: &[Attribution]) -> Vec<Finding> {
         (Claim::Missing, (|a| a.missing) as fn(&Attribution) -> usize),
         (Claim::Doubled, |a| a.doubled),
         (Claim::NoiseMissing, |a| a.noise_missing),
+        (Claim::LogSigmaMissing, |a| a.log_sigma_missing),
     ] {
         // Where sigma of one group only knows the parameter, all rows and this group are the same.
         let all_first = |a: &&Attribution| a.source == Contributor::AllRows;

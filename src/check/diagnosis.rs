@@ -18,7 +18,8 @@ pub const MOST_SAMPLES: usize = 2_000;
 pub(super) const PART: f64 = 0.8;
 /// Points without which nothing is said.
 pub(super) const FEWEST_POINTS: usize = 5;
-/// Relative distance from a mark that counts as bearing it, beside the estimate's own bound.
+/// Distance from a mark that counts as bearing it, relative to what the mark expects and to the
+/// mismatch that it explains, beside the estimate's own bound.
 pub(super) const CLOSE: f64 = 1e-2;
 
 /// A cell of a point that had some failing cell.
@@ -26,8 +27,18 @@ pub(super) const CLOSE: f64 = 1e-2;
 pub struct SampleCell {
     pub gradient: f64,
     pub estimate: f64,
+    /// On the estimate's error, with what differences cannot see.
     pub bound: f64,
     pub has_failed: bool,
+}
+
+impl SampleCell {
+    /// Whether the gradient is what a mark expects, itself known to `bound`; nearer to it than to the
+    /// estimate by far.
+    fn is_near(&self, expected: f64, bound: f64) -> bool {
+        let scale = expected.abs().min((self.gradient - self.estimate).abs());
+        (self.gradient - expected).abs() <= CLOSE * scale + bound
+    }
 }
 
 /// Such a point.
@@ -69,8 +80,9 @@ pub struct Diagnosis {
     /// Failing points with the mark, and all that were looked at.
     pub bearing: usize,
     pub failing: usize,
-    /// Id of the parameter that [`Mark::Swapped`] names.
+    /// Id of the parameter that [`Mark::Swapped`] names, and whether that has this one's component.
     swapped_id: Option<String>,
+    is_mutual: bool,
 }
 
 impl fmt::Display for Diagnosis {
@@ -127,6 +139,9 @@ impl fmt::Display for Diagnosis {
                 f,
                 "what is missing is the derivative through the noise parameters of {source}"
             )?,
+            Mark::Contribution(Claim::LogSigmaMissing, source) => {
+                write!(f, "what is missing is the derivative of the term ln sigma of {source}")?;
+            }
             Mark::Unknown => return write!(f, "no known mark in {failing} failing points"),
         }
         write!(f, " ({bearing} of {failing} failing points)")
@@ -146,12 +161,18 @@ impl Diagnosis {
             bearing: finding.bearing,
             failing: finding.telling,
             swapped_id: None,
+            is_mutual: false,
         };
         let part = |d: &Self| d.bearing as f64 / d.failing.max(1) as f64;
         let says_more = |known: &Self| match known.mark {
             Mark::Unknown => true,
+            // Of a group that is all there is these say the same, and more simply.
+            Mark::Zero if finding.claim == Claim::Missing => false,
+            Mark::Factor(factor) if finding.claim == Claim::Doubled && factor == 2.0 => false,
             // These tell that a term is missing, not which.
             Mark::Offset(_) | Mark::LinearOffset { .. } => part(&found) >= part(known),
+            // Two columns that are each other's are no accident.
+            Mark::Swapped(_) if known.is_mutual => false,
             _ => part(&found) > part(known),
         };
         match known {
@@ -177,7 +198,7 @@ pub fn diagnose(
     let count = |bears: &dyn Fn(&Sample) -> bool| failing.iter().filter(|s| bears(s)).count();
     // The gradient is what the estimate becomes under a mark, to the estimate's own bound.
     let is_close = |cell: &SampleCell, expected: f64, scale: f64| {
-        (cell.gradient - expected).abs() <= CLOSE * expected.abs() + scale.abs() * cell.bound
+        cell.is_near(expected, scale.abs() * cell.bound)
     };
     let by_factor = |factor: &dyn Fn(f64) -> f64| {
         count(&|s| {
@@ -186,9 +207,12 @@ pub fn diagnose(
             is_close(cell, factor * cell.estimate, factor)
         })
     };
-    let mut found: Vec<(Mark, usize)> =
-        vec![(Mark::Zero, count(&|s| s.cells[place].gradient == 0.0))];
-    for factor in [-1.0, 2.0, 0.5, LN_10, 1.0 / LN_10] {
+    // All signs wrong exchanges components that are each other's opposites: the simpler comes first.
+    let mut found: Vec<(Mark, usize)> = vec![(Mark::Factor(-1.0), by_factor(&|_| -1.0))];
+    let exchanged = exchange(place, samples, plan.len());
+    found.extend(exchanged.map(|(other, bearing)| (Mark::Swapped(plan[other]), bearing)));
+    found.push((Mark::Zero, count(&|s| s.cells[place].gradient == 0.0)));
+    for factor in [2.0, 0.5, LN_10, 1.0 / LN_10] {
         found.push((Mark::Factor(factor), by_factor(&|_| factor)));
     }
     for with_ln10 in [false, true] {
@@ -208,8 +232,7 @@ pub fn diagnose(
     for (other, &index) in plan.iter().enumerate().filter(|(other, _)| *other != place) {
         let bearing = count(&|s| {
             let (cell, theirs) = (&s.cells[place], &s.cells[other]);
-            let bound = CLOSE * theirs.estimate.abs() + theirs.bound;
-            theirs.estimate != 0.0 && (cell.gradient - theirs.estimate).abs() <= bound
+            theirs.estimate != 0.0 && cell.is_near(theirs.estimate, theirs.bound)
         });
         found.push((Mark::Swapped(index), bearing));
     }
@@ -224,7 +247,29 @@ pub fn diagnose(
         Mark::Swapped(index) => Some(parameters[index.position()].id.clone()),
         _ => None,
     };
-    Some(Diagnosis { mark, bearing, failing: failing.len(), swapped_id })
+    let is_mutual = exchanged.is_some_and(|(other, _)| mark == Mark::Swapped(plan[other]));
+    Some(Diagnosis { mark, bearing, failing: failing.len(), swapped_id, is_mutual })
+}
+
+/// The parameter with which a column was exchanged: at the points where either fails, each has the
+/// other's component. That of an insensitive parameter is 0, which says nothing by itself.
+fn exchange(place: usize, samples: &[Sample], count: usize) -> Option<(usize, usize)> {
+    (0..count).filter(|other| *other != place).find_map(|other| {
+        let (mut own, mut either, mut both, mut theirs) = (0, 0, 0, 0);
+        for sample in samples {
+            let [a, b] = [place, other].map(|p| &sample.cells[p]);
+            if !(a.has_failed || b.has_failed) {
+                continue;
+            }
+            let is_exchanged = a.is_near(b.estimate, b.bound) && b.is_near(a.estimate, a.bound);
+            either += 1;
+            both += usize::from(is_exchanged);
+            own += usize::from(is_exchanged && a.has_failed);
+            theirs += usize::from(b.has_failed);
+        }
+        let is_exchange = theirs >= FEWEST_POINTS && both as f64 >= PART * either as f64;
+        is_exchange.then_some((other, own))
+    })
 }
 
 /// Any other number that the ratio is everywhere.
@@ -303,4 +348,59 @@ pub fn common_causes(samples: &[Sample], failing: &[usize]) -> Vec<Vec<usize>> {
     }
     groups.retain(|group| group.len() > 1);
     groups
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The mark of parameter 0 of two, at ten points with these (gradient, estimate), all failing
+    /// where the two differ by a ten-thousandth.
+    fn mark(components: impl Fn(f64) -> [(f64, f64); 2]) -> (Mark, bool) {
+        let plan = [0, 1].map(ParameterIdx::from_position);
+        let parameter = |id: &str| EstimatedParameter {
+            id: id.to_owned(),
+            scale: ParameterScale::Log10,
+            lower_scaled: -1.0,
+            upper_scaled: 1.0,
+            nominal_scaled: None,
+        };
+        let samples: Vec<Sample> = (1..=10)
+            .map(|k| {
+                let cell = |(gradient, estimate): (f64, f64)| SampleCell {
+                    gradient,
+                    estimate,
+                    bound: 1e-9,
+                    has_failed: (gradient - estimate).abs() > 1e-4,
+                };
+                let x = f64::from(k);
+                // A value of its own for each: no accident looks like a scale.
+                let theta = vec![(0.37 * x).sin(), (0.59 * x).cos()];
+                Sample { theta, cells: components(x).map(cell).to_vec() }
+            })
+            .collect();
+        let found = diagnose(0, &plan, &[parameter("a"), parameter("b")], &samples).unwrap();
+        (found.mark, found.is_mutual)
+    }
+
+    #[test]
+    fn an_exchange_with_an_insensitive_parameter_is_one() {
+        let other = ParameterIdx::from_position(1);
+        // The right components are x² and 0.
+        assert_eq!(mark(|x| [(0.0, x * x), (x * x, 0.0)]), (Mark::Swapped(other), true));
+        // Twin: the other column is right.
+        assert_eq!(mark(|x| [(0.0, x * x), (0.0, 0.0)]), (Mark::Zero, false));
+    }
+
+    #[test]
+    fn a_wrong_sign_of_opposite_components_is_no_exchange() {
+        let expected = (Mark::Factor(-1.0), false);
+        assert_eq!(mark(|x| [(-x * x, x * x), (x * x, -x * x)]), expected);
+    }
+
+    #[test]
+    fn a_small_mismatch_is_not_explained_by_an_equal_component() {
+        let (found, _) = mark(|x| [(1.001 * x, x), (x, x)]);
+        assert!(matches!(found, Mark::Factor(f) if (f - 1.001).abs() < 1e-12), "{found:?}");
+    }
 }

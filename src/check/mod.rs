@@ -22,11 +22,11 @@ mod verdict;
 
 pub use association::{Association, Covariate};
 pub use attribution::{
-    Attribution, Claim, Contributor, FailingPoint, FailingPoints, Finding, Mismatch, attribute,
-    findings,
+    Attribution, Claim, Contributor, FailingPoint, FailingPoints, Finding, Mismatch, PartsSource,
+    attribute, attribute_by, findings,
 };
 pub use compare::{Comparer, Comparison, Pair};
-pub use diagnosis::{Diagnosis, Mark};
+pub use diagnosis::{Diagnosis, Mark, Sample, SampleCell, diagnose};
 pub use error_model::ErrorModel;
 pub use estimate::{Differences, Estimate, Ladder, Rung, estimate};
 pub use evidence::{RankTest, binomial_evidence, holm, rank_test};
@@ -42,7 +42,8 @@ pub use run::{
     Source, judge_point, own_gradient, run, run_sources, run_with_allowance,
 };
 pub use statistics::{
-    CellSummary, EpsStatistics, ErrorQuantiles, ParameterStatistics, parameter_statistics, wilson,
+    CellSummary, EpsStatistics, ErrorQuantiles, ParameterStatistics, is_consistent,
+    parameter_statistics, wilson,
 };
 pub use table::{CheckRow, Label, best_rows, rows};
 pub use verdict::{Cell, Criteria, Reason, Side, Verdict, VerdictKind, judge};

@@ -359,7 +359,7 @@ fn sample(theta: &[f64], judged: &JudgedPoint) -> Option<Sample> {
     let cell = |cell: &JudgedCell| SampleCell {
         gradient: cell.gradient,
         estimate: cell.estimate.map_or(f64::NAN, |e| e.value),
-        bound: cell.estimate.map_or(f64::NAN, |e| e.bound),
+        bound: cell.estimate.map_or(f64::NAN, |e| e.bound + e.floor),
         has_failed: has_failed(cell),
     };
     judged

@@ -105,6 +105,12 @@ pub fn wilson(successes: usize, trials: usize, confidence: f64) -> (f64, f64) {
     (low, high)
 }
 
+/// Whether so many failures of so many decided points are consistent: the interval of the failure
+/// rate lies above the threshold.
+pub fn is_consistent(failed: usize, decided: usize, confidence: f64, threshold: f64) -> bool {
+    decided > 0 && wilson(failed, decided, confidence).0 > threshold
+}
+
 /// Statistics of one parameter from its cells, as if it were the only one.
 pub fn parameter_statistics(
     parameter: ParameterIdx,
@@ -143,7 +149,7 @@ pub fn parameter_statistics(
         detectable_error: detectable_error(cells, confidence, threshold),
         best_eps: best.map_or(f64::NAN, |e| e.eps),
         models: [model(|e| e.plain_error), model(|e| e.paired_error)],
-        is_consistent_failure: passed + failed > 0 && failure_interval.0 > threshold,
+        is_consistent_failure: is_consistent(failed, passed + failed, confidence, threshold),
     }
 }
 
@@ -161,7 +167,7 @@ fn detectable_error(cells: &[CellSummary], confidence: f64, threshold: f64) -> f
     thresholds.sort_unstable_by(f64::total_cmp);
     let (decided, points) = (thresholds.len(), cells.len());
     // Failing points among the decided ones that make the failure consistent.
-    let is_enough = |failed: usize| wilson(failed, decided, confidence).0 > threshold;
+    let is_enough = |failed: usize| is_consistent(failed, decided, confidence, threshold);
     let Some(needed) = (1..=decided).find(|&failed| is_enough(failed)) else {
         return f64::INFINITY;
     };

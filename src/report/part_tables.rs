@@ -67,11 +67,13 @@ pub fn write_attributions<W: Write>(
         "missing",
         "twice",
         "noise_missing",
+        "log_sigma_missing",
         "mismatch_over_contribution",
         "explained",
     ])?;
     for a in attributions {
-        let counts = [a.telling, a.missing, a.doubled, a.noise_missing].map(|n| n.to_string());
+        let counts = [a.telling, a.missing, a.doubled, a.noise_missing, a.log_sigma_missing]
+            .map(|n| n.to_string());
         let id = &problem.parameters[a.parameter.position()].id;
         let group = match &a.source {
             Contributor::Rows(_, name) => name.clone(),

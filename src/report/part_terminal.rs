@@ -89,10 +89,12 @@ pub fn attribution_table(
         "missing",
         "twice",
         "noise missing",
+        "ln sigma missing",
         "mismatch/contribution",
         "explained",
     ]);
-    let bearing = |a: &Attribution| a.missing.max(a.doubled).max(a.noise_missing);
+    let bearing =
+        |a: &Attribution| a.missing.max(a.doubled).max(a.noise_missing).max(a.log_sigma_missing);
     let explained = |a: &Attribution| if a.explained.is_nan() { 0.0 } else { a.explained };
     let says_something =
         |a: &&Attribution| a.telling > 0 && (bearing(a) > 0 || explained(a) > LEAST_EXPLAINED);
@@ -105,7 +107,7 @@ pub fn attribution_table(
         of(b).total_cmp(&of(a)).then(explained(b).total_cmp(&explained(a)))
     });
     for a in sorted.into_iter().take(MOST_LINES) {
-        let counts = [a.telling, a.missing, a.doubled, a.noise_missing];
+        let counts = [a.telling, a.missing, a.doubled, a.noise_missing, a.log_sigma_missing];
         let mut cells =
             vec![Cell::new(&problem.parameters[a.parameter.position()].id), Cell::new(&a.source)];
         cells.extend(counts.map(|n| right(n.to_string())));

@@ -56,6 +56,8 @@ pub struct PointParts {
     pub gradient: Vec<f64>,
     /// What of them comes through sigma, where that was asked for.
     pub noise_gradient: Vec<f64>,
+    /// What of that comes through the likelihood's term ln σ alone.
+    pub log_sigma_gradient: Vec<f64>,
     /// By parameter and eps asked for, then the further ones; empty where the point failed.
     pub pairs: Vec<PartPairs>,
 }
@@ -201,6 +203,10 @@ impl Scorer<'_> {
                         };
                         parts.noise_gradient =
                             self.part_gradient(point, (partition, first_row), through_sigma);
+                        let through_log_sigma =
+                            |_, _, prediction: Prediction| (0.0, 1.0 / prediction.sigma);
+                        parts.log_sigma_gradient =
+                            self.part_gradient(point, (partition, first_row), through_log_sigma);
                     }
                 }
                 parts
@@ -376,6 +382,7 @@ impl PointParts {
         for (own, others) in [
             (&mut self.gradient, &other.gradient),
             (&mut self.noise_gradient, &other.noise_gradient),
+            (&mut self.log_sigma_gradient, &other.log_sigma_gradient),
         ] {
             if own.len() == others.len() {
                 own.iter_mut().zip(others).for_each(|(a, b)| *a += b);
