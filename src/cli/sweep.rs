@@ -1,6 +1,7 @@
 //! `gradsweep sweep`.
 
 use super::comparing::Comparing;
+use super::hessian::HessianOptions;
 use super::localise::{LocaliseOptions, Localiser, Mode};
 use super::options::{CheckOptions, DEFAULT_CONSISTENT, Draw, SolverOptions, points_at, usage};
 use super::outcome::{Outcome, OutcomeOptions, exit_code};
@@ -58,6 +59,8 @@ pub struct Arguments {
     pub(super) check: CheckOptions,
     #[command(flatten)]
     pub(super) localise: LocaliseOptions,
+    #[command(flatten)]
+    pub(super) hessian: HessianOptions,
     /// A failure rate whose confidence interval lies above this is called consistent.
     #[arg(long, default_value_t = DEFAULT_CONSISTENT, value_name = "RATE")]
     pub(super) consistent: f64,
@@ -84,6 +87,8 @@ pub(super) fn run(arguments: &Arguments, manner: Manner) -> Result<ExitCode, Cli
             arguments.consistent
         )));
     }
+    let (localise, asked) = (&arguments.localise, &arguments.outcome);
+    let hessian = arguments.hessian.file(&arguments.check, localise, asked, false)?;
     arguments.solver.start_threads()?;
     let problem = arguments.solver.load(&arguments.problem)?;
     let mut plan = arguments.check.plan(&problem, eps, criteria, arguments.consistent)?;
@@ -91,6 +96,10 @@ pub(super) fn run(arguments: &Arguments, manner: Manner) -> Result<ExitCode, Cli
     if arguments.localise.mode == Mode::Residuals {
         arguments.outcome.refuse()?;
         return super::residuals::sweep(arguments, manner, settings, (&problem, plan, &points));
+    }
+    if let Some(file) = hessian {
+        let task = (&problem, plan, &points);
+        return super::hessian::sweep(arguments, file, manner, settings, task);
     }
     let mut sources = Sources::new(&arguments.check, &problem, &points, &mut plan)?;
     let kind = if sources.are_several() { "sources-sweep" } else { "sweep" };
@@ -283,6 +292,7 @@ pub(super) fn record(
         max_steps: arguments.solver.max_steps,
         steps: arguments.check.steps.word(),
         gradient,
+        hessian: None,
         mode: arguments.localise.mode.word(),
         by: arguments.localise.by.map(GroupKind::name),
         at,
