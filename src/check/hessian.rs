@@ -191,6 +191,11 @@ pub fn check_hessian<E: From<EngineError>>(
             summary.pairs.push(tally.finish(row, column, plan));
         }
     }
+    // Where the Fisher information is 0, an entry of 0 is the same mistake.
+    if summary.pairs.iter().any(|pair| pair.mark == Some(HessianMark::Fisher)) {
+        let zeros = summary.pairs.iter_mut().filter(|pair| pair.mark == Some(HessianMark::Zero));
+        zeros.for_each(|pair| pair.mark = Some(HessianMark::Fisher));
+    }
     let mut statistics: Vec<ParameterStatistics> =
         summary.pairs.iter().map(|pair| pair.statistics.clone()).collect();
     adjust(&mut statistics);
@@ -269,9 +274,7 @@ impl AtPoint<'_> {
                     HessianKind::GaussNewton => {
                         self.by_products((k, i), |curvature| &curvature.gauss_newton)
                     }
-                    HessianKind::Fisher => {
-                        self.by_products((k, i), |curvature| &curvature.fisher)
-                    }
+                    HessianKind::Fisher => self.by_products((k, i), |curvature| &curvature.fisher),
                 };
                 let value = (self.source.value)(self.point, row, column);
                 let cell = Cell {

@@ -80,8 +80,9 @@ impl Suspect {
                 scale_term.map(|term| self.estimate - term)
             }
             HessianMark::ScaleTerm(_) => None,
-            HessianMark::GaussNewton => self.gauss_newton,
-            HessianMark::Fisher => self.fisher,
+            // A 0 says little: of these matrices it may be an entry, and of others.
+            HessianMark::GaussNewton => self.gauss_newton.filter(|_| self.value != 0.0),
+            HessianMark::Fisher => self.fisher.filter(|_| self.value != 0.0),
             HessianMark::Zero => (self.value == 0.0).then_some(0.0),
             HessianMark::Sign => Some(-self.estimate),
             HessianMark::Double => Some(2.0 * self.estimate),
@@ -152,6 +153,8 @@ mod tests {
         ] {
             assert_eq!(suspect(value).mark(), mark, "{value}");
         }
+        let zero = Suspect { fisher: Some(0.0), ..suspect(0.0) };
+        assert_eq!(zero.mark(), Some(HessianMark::Zero));
         // On the scale of the natural logarithm the term is the gradient itself.
         let on_log = Suspect { scale: ParameterScale::Log, ..suspect(10.0 - 3.0) };
         assert_eq!(on_log.mark(), Some(HessianMark::ScaleTerm(ParameterScale::Log)));
