@@ -505,6 +505,66 @@ fn a_gauss_newton_matrix_is_recognised() {
     }
 }
 
+/// Second derivatives are the same in both orders; the differences of one component along another
+/// parameter and those the other way round have nothing in common but the solver.
+#[test]
+fn both_orders_agree_within_their_bounds() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut problems = vec![(Path::new(env!("CARGO_MANIFEST_DIR")).join("data/stat5"), 20)];
+    match std::env::var_os("PETAB_BENCHMARKS_DIR") {
+        // A pre-equilibration; events at given times.
+        Some(collection) => problems.extend(
+            ["Brannmark_JBC2010", "Fujita_SciSignal2010"]
+                .map(|name| (Path::new(&collection).join(name), 2)),
+        ),
+        None => println!("skipped in part: PETAB_BENCHMARKS_DIR is not set"),
+    }
+    for (problem, count) in problems {
+        let run = |arguments: &[&str]| {
+            let ran = Command::new(env!("CARGO_BIN_EXE_gradsweep"))
+                .current_dir(folder.path())
+                .args(arguments)
+                .output()
+                .unwrap();
+            assert!(ran.status.code() < Some(2), "{}", String::from_utf8_lossy(&ran.stderr));
+        };
+        let (path, number) = (problem.to_str().unwrap(), count.to_string());
+        run(&["startpoints", path, "--points", &number, "--out", "points.csv"]);
+        let points = fs::read_to_string(folder.path().join("points.csv")).unwrap();
+        let ids: Vec<&str> = points.lines().next().unwrap().split(',').skip(1).collect();
+        // The estimates are asked for; what they are compared with does not matter.
+        let entries = ids.iter().map(|id| format!("0,{id},{id},0\n"));
+        let header = "point,parameter,parameter2,hessian\n";
+        let text = header.to_owned() + &entries.collect::<String>();
+        fs::write(folder.path().join("h.csv"), text).unwrap();
+        let at = ["check", path, "--at", "points.csv", "--order", "1", "--hessian", "h.csv"];
+        run(&[&at[..], &["--engine", "cpu", "--out", "cells.csv"]].concat());
+        let mut cells = BTreeMap::new();
+        let mut reader = csv::Reader::from_path(folder.path().join("cells.csv")).unwrap();
+        for row in reader.deserialize() {
+            let row: BTreeMap<String, String> = row.unwrap();
+            let numbers = ["estimate", "bound", "floor"].map(|n| row[n].parse::<f64>().unwrap());
+            let key = ["point", "parameter", "parameter2"].map(|n| row[n].clone());
+            cells.insert(key, numbers);
+        }
+        let (mut decided, mut pairs) = (0, 0);
+        for ([point, i, j], [estimate, bound, floor]) in &cells {
+            if i <= j || estimate.is_nan() {
+                continue;
+            }
+            let [other, its_bound, its_floor] = cells[&[point.clone(), j.clone(), i.clone()]];
+            let allowed = bound + floor + its_bound + its_floor;
+            let distance = (estimate - other).abs();
+            assert!(distance <= allowed, "{path} {point} {i} {j}: {distance:e} > {allowed:e}");
+            pairs += 1;
+            // Small enough to see an error of a tenth.
+            decided += usize::from(allowed < 0.1 * estimate.abs());
+        }
+        println!("{path}: {decided} of {pairs} pairs decided");
+        assert!(decided > pairs / 2, "{path}: {decided} of {pairs}");
+    }
+}
+
 #[test]
 fn check_writes_every_cell() {
     let bench = Bench::new(2);

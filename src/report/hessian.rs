@@ -30,6 +30,7 @@ impl<'a, W: Write> HessianTable<'a, W> {
             "estimate",
             "bound",
             "allowance",
+            "floor",
             "differences",
             "verdict",
             "reason",
@@ -43,8 +44,9 @@ impl<'a, W: Write> HessianTable<'a, W> {
         for cell in &judged.cells {
             let [row, column] = [cell.row, cell.column].map(|p| name(self.problem, p).to_owned());
             let mut record = vec![id.to_owned(), row, column];
-            let [estimate, bound] = cell.estimate.map_or([f64::NAN; 2], |e| [e.value, e.bound]);
-            record.extend([cell.value, estimate, bound, cell.allowance].map(number));
+            let [estimate, bound, floor] =
+                cell.estimate.map_or([f64::NAN; 3], |e| [e.value, e.bound, e.floor]);
+            record.extend([cell.value, estimate, bound, cell.allowance, floor].map(number));
             let differences = cell.estimate.map_or("", |e| differences_word(e.differences));
             let reason = cell.verdict.reason.map_or("", Reason::name);
             let status = cell.verdict.failure.as_ref().map_or("", status_word);
@@ -151,7 +153,8 @@ pub fn hessian_table(
     let failing = summary.pairs.iter().filter(|pair| pair.count(VerdictKind::Fail) > 0).count();
     text.push_str(&format!("{failing} of {} entries fail\n", summary.pairs.len()));
     text.push_str(&diagnoses(problem, summary));
-    let largest = asymmetries.iter().max_by(|a, b| a.size().total_cmp(&b.size()));
+    let distance = |a: &Asymmetry| (a.values[0] - a.values[1]).abs();
+    let largest = asymmetries.iter().max_by(|a, b| distance(a).total_cmp(&distance(b)));
     if let Some(largest) = largest {
         let [row, column] = [largest.row, largest.column].map(|p| name(problem, p));
         let [one, other] = largest.values.map(short);
