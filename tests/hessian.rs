@@ -359,7 +359,10 @@ fn an_entry_may_be_given_once_or_not_at_all() {
 /// A defect: the entry from the point, its row and column, the right matrix and gradient.
 type Defect = fn(usize, usize, &Matrix, &[f64; 6]) -> f64;
 
-const DEFECTS: [(&str, Defect, &[(usize, usize)], &str); 7] = [
+/// Its name, the defect, the entries that it makes wrong, and what is said of them.
+type Case = (&'static str, Defect, &'static [(usize, usize)], &'static str);
+
+const DEFECTS: [Case; 7] = [
     (
         "factor 2",
         |i, j, h, _| if (i, j) == (K1, SCALE_B) { 2.0 * h[i][j] } else { h[i][j] },

@@ -118,8 +118,8 @@ const PLAIN_EPS: f64 = 1e-3;
 /// Part of the magnitudes of a gradient's terms by which a component may change unseen. Where a
 /// parameter moves the states by so little, a part of what it does is lost in the rounding of states
 /// that are far larger, and it is lost in all differences alike: no bound shows it. Seen with
-/// Brannmark_JBC2010: mixed differences of the two orders 1e-11 of the terms apart, that agree with
-/// themselves to 1e-15.
+/// Brannmark_JBC2010: mixed differences of the two orders that are apart by 6e-12 of the component,
+/// with bounds of 1e-15 of it.
 const HIDDEN: f64 = 1.0 / (1_u64 << 32) as f64;
 
 /// Checks a matrix at all points; `sink` gets every point in order, with as many columns at once as

@@ -39,13 +39,14 @@ pub enum Kind {
 /// Of which order derivatives are checked.
 #[derive(Debug, Clone, Args)]
 pub struct HessianOptions {
-    /// 0 checks the gradient, 1 the second derivatives in the file of --hessian: each entry against
-    /// differences of our own gradient.
+    /// 0 checks the gradient, 1 the second derivatives in the file of --hessian, of which there are
+    /// none of the program's own: each entry against differences of our own gradient.
     #[arg(long, default_value_t = 0, value_name = "0|1", value_parser = clap::value_parser!(u8).range(0..=1))]
     pub order: u8,
     /// With --order 1: a CSV file with the columns point, parameter, parameter2, hessian: another
     /// tool's second derivatives of the objective on the parameter scale. An entry may be given once,
-    /// in either order of its parameters. What it may be off by --gradient-rtol says.
+    /// in either order of its parameters. --gradient-rtol says how accurate they are, relative to the
+    /// sum of the magnitudes of the rows' parts of an entry.
     #[arg(long, value_name = "FILE.csv")]
     pub hessian: Option<PathBuf>,
     /// With --order 1: what the matrix in the file is [default: full].

@@ -29,15 +29,16 @@ use std::process::ExitCode;
 ///
 /// Writes run.json, points.csv, checks.csv, best.csv, parameters.csv, eps.csv, where.csv,
 /// failures.csv and a page with plots, report.html; with --by groups.csv or attribution.csv. With
-/// --mode residuals: run.json, points.csv, residuals.csv, parameters.csv, failures.csv. With several
-/// gradients each has such files in a folder of its own; parameters.csv of all and sources.csv, which
-/// compares them, stand beside these.
+/// --mode residuals: run.json, points.csv, residuals.csv, parameters.csv, failures.csv. With --order
+/// 1: run.json, points.csv, hessian.csv, failures.csv. With several gradients each has such files in
+/// a folder of its own; parameters.csv of all and sources.csv, which compares them, stand beside these.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  \
     gradsweep sweep data/stat5                               1,000 points, reports in stat5-sweep/\n  \
     gradsweep sweep data/stat5 --points 10000 --seed 7 --out run7 --engine gpu\n  \
     gradsweep sweep data/stat5 --at points.csv --eps 1e-2,1e-3,1e-4 --steps adaptive\n  \
     gradsweep sweep data/stat5 --at points.csv --gradient gradients.csv --by row\n  \
+    gradsweep sweep data/stat5 --at points.csv --order 1 --hessian hessian.csv\n  \
     gradsweep sweep data/stat5 --at points.csv --gradient forward --gradient amici.csv")]
 pub struct Arguments {
     /// PEtab YAML file, or a folder that holds one.
