@@ -10,6 +10,8 @@ mod error_model;
 mod estimate;
 mod evidence;
 mod groups;
+mod hessian;
+mod hessian_marks;
 mod localise;
 mod one_sided;
 mod parts;
@@ -31,6 +33,11 @@ pub use error_model::ErrorModel;
 pub use estimate::{Differences, Estimate, Ladder, Rung, estimate};
 pub use evidence::{RankTest, binomial_evidence, holm, rank_test};
 pub use groups::{GroupKind, Groups, row_numbers};
+pub use hessian::{
+    HessianCell, HessianKind, HessianSource, HessianSummary, JudgedHessian, PairStatistics,
+    check_hessian,
+};
+pub use hessian_marks::HessianMark;
 pub use localise::{GroupStatistics, GroupSummary, localise};
 pub use one_sided::estimate_from_either;
 pub use parts::{JudgedParts, PartCell, PartCells, PartGradient, PartSource, WorstCell, own_part};

@@ -218,7 +218,7 @@ const AGREEMENT: f64 = 0.1;
 /// bound is its distance to them. The gap between forward and backward difference is proportional
 /// to the step; by what it is not, from the next larger step to that of the estimate, the bound
 /// grows.
-fn checked(estimate: Estimate, ladder: &Ladder) -> Estimate {
+pub(super) fn checked(estimate: Estimate, ladder: &Ladder) -> Estimate {
     let mut rungs: Vec<&Rung> = ladder.iter().filter(|r| r.central.is_finite()).collect();
     rungs.sort_by(|a, b| b.eps.total_cmp(&a.eps));
     let last = rungs.partition_point(|r| r.eps > estimate.eps);
@@ -242,7 +242,7 @@ fn checked(estimate: Estimate, ladder: &Ladder) -> Estimate {
     Estimate { bound, floor: estimate.floor + f64::MIN_POSITIVE, ..estimate }
 }
 
-fn rung(eps: f64, differences: &Differences) -> Rung {
+pub(super) fn rung(eps: f64, differences: &Differences) -> Rung {
     Rung {
         eps,
         forward: differences.forward,

@@ -1,6 +1,7 @@
 //! `gradsweep check`.
 
 use super::gradient::Judged;
+use super::hessian::HessianOptions;
 use super::localise::{LocaliseOptions, Localiser, Mode};
 use super::options::{CheckOptions, DEFAULT_CONSISTENT, SolverOptions, points_at};
 use super::outcome::{Outcome, OutcomeOptions, exit_code};
@@ -41,6 +42,8 @@ pub struct Arguments {
     pub(super) check: CheckOptions,
     #[command(flatten)]
     pub(super) localise: LocaliseOptions,
+    #[command(flatten)]
+    pub(super) hessian: HessianOptions,
     /// Add fval, fval_p, fval_m and pyPESTO's two weighted columns.
     #[arg(long)]
     pub(super) detailed: bool,
@@ -57,6 +60,8 @@ pub(super) fn run(arguments: &Arguments, manner: Manner) -> Result<ExitCode, Cli
     let settings = arguments.solver.settings(arguments.check.steps)?;
     let eps = arguments.check.eps_grid()?;
     let criteria = arguments.check.criteria()?;
+    let (localise, asked) = (&arguments.localise, &arguments.outcome);
+    let hessian = arguments.hessian.file(&arguments.check, localise, asked, arguments.detailed)?;
     arguments.solver.start_threads()?;
     let problem = arguments.solver.load(&arguments.problem)?;
     let mut plan = arguments.check.plan(&problem, eps, criteria, DEFAULT_CONSISTENT)?;
@@ -64,6 +69,10 @@ pub(super) fn run(arguments: &Arguments, manner: Manner) -> Result<ExitCode, Cli
     if arguments.localise.mode == Mode::Residuals {
         arguments.outcome.refuse()?;
         return super::residuals::check(arguments, manner, settings, (&problem, plan, &points));
+    }
+    if let Some(file) = hessian {
+        let task = (&problem, plan, &points);
+        return super::hessian::check(arguments, file, manner, settings, task);
     }
     let sources = Sources::new(&arguments.check, &problem, &points, &mut plan)?;
     let Named { name, judged: mut gradient, .. } = sources.single()?;

@@ -223,7 +223,7 @@ impl Localisation {
         problem: &OdeProblem,
         points: &Points,
     ) -> Result<(), CliError> {
-        remove_stale(folder, &[GROUPS, ATTRIBUTION, "residuals.csv"])?;
+        remove_stale(folder, &[GROUPS, ATTRIBUTION, "residuals.csv", super::hessian::HESSIAN])?;
         if let Some((groups, summary)) = &self.own {
             let path = folder.join(GROUPS);
             let written =

@@ -6,6 +6,7 @@ mod devices;
 mod engines;
 mod error;
 mod gradient;
+mod hessian;
 mod localise;
 mod model;
 mod options;

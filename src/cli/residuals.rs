@@ -96,7 +96,7 @@ pub(super) fn check(
 }
 
 /// Reports of a sweep over the objective that a sweep over residuals does not write.
-const OTHERS: [&str; 7] = [
+const OTHERS: [&str; 8] = [
     "checks.csv",
     "best.csv",
     "eps.csv",
@@ -104,6 +104,7 @@ const OTHERS: [&str; 7] = [
     "report.html",
     "groups.csv",
     "attribution.csv",
+    super::hessian::HESSIAN,
 ];
 
 /// The residuals' derivatives at many points.

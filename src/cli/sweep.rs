@@ -1,6 +1,7 @@
 //! `gradsweep sweep`.
 
 use super::comparing::Comparing;
+use super::hessian::HessianOptions;
 use super::localise::{LocaliseOptions, Localiser, Mode};
 use super::options::{CheckOptions, DEFAULT_CONSISTENT, Draw, SolverOptions, points_at, usage};
 use super::outcome::{Outcome, OutcomeOptions, exit_code};
@@ -28,15 +29,16 @@ use std::process::ExitCode;
 ///
 /// Writes run.json, points.csv, checks.csv, best.csv, parameters.csv, eps.csv, where.csv,
 /// failures.csv and a page with plots, report.html; with --by groups.csv or attribution.csv. With
-/// --mode residuals: run.json, points.csv, residuals.csv, parameters.csv, failures.csv. With several
-/// gradients each has such files in a folder of its own; parameters.csv of all and sources.csv, which
-/// compares them, stand beside these.
+/// --mode residuals: run.json, points.csv, residuals.csv, parameters.csv, failures.csv. With --order
+/// 1: run.json, points.csv, hessian.csv, failures.csv. With several gradients each has such files in
+/// a folder of its own; parameters.csv of all and sources.csv, which compares them, stand beside these.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  \
     gradsweep sweep data/stat5                               1,000 points, reports in stat5-sweep/\n  \
     gradsweep sweep data/stat5 --points 10000 --seed 7 --out run7 --engine gpu\n  \
     gradsweep sweep data/stat5 --at points.csv --eps 1e-2,1e-3,1e-4 --steps adaptive\n  \
     gradsweep sweep data/stat5 --at points.csv --gradient gradients.csv --by row\n  \
+    gradsweep sweep data/stat5 --at points.csv --order 1 --hessian hessian.csv\n  \
     gradsweep sweep data/stat5 --at points.csv --gradient forward --gradient amici.csv")]
 pub struct Arguments {
     /// PEtab YAML file, or a folder that holds one.
@@ -58,6 +60,8 @@ pub struct Arguments {
     pub(super) check: CheckOptions,
     #[command(flatten)]
     pub(super) localise: LocaliseOptions,
+    #[command(flatten)]
+    pub(super) hessian: HessianOptions,
     /// A failure rate whose confidence interval lies above this is called consistent.
     #[arg(long, default_value_t = DEFAULT_CONSISTENT, value_name = "RATE")]
     pub(super) consistent: f64,
@@ -84,6 +88,8 @@ pub(super) fn run(arguments: &Arguments, manner: Manner) -> Result<ExitCode, Cli
             arguments.consistent
         )));
     }
+    let (localise, asked) = (&arguments.localise, &arguments.outcome);
+    let hessian = arguments.hessian.file(&arguments.check, localise, asked, false)?;
     arguments.solver.start_threads()?;
     let problem = arguments.solver.load(&arguments.problem)?;
     let mut plan = arguments.check.plan(&problem, eps, criteria, arguments.consistent)?;
@@ -91,6 +97,10 @@ pub(super) fn run(arguments: &Arguments, manner: Manner) -> Result<ExitCode, Cli
     if arguments.localise.mode == Mode::Residuals {
         arguments.outcome.refuse()?;
         return super::residuals::sweep(arguments, manner, settings, (&problem, plan, &points));
+    }
+    if let Some(file) = hessian {
+        let task = (&problem, plan, &points);
+        return super::hessian::sweep(arguments, file, manner, settings, task);
     }
     let mut sources = Sources::new(&arguments.check, &problem, &points, &mut plan)?;
     let kind = if sources.are_several() { "sources-sweep" } else { "sweep" };
@@ -283,6 +293,7 @@ pub(super) fn record(
         max_steps: arguments.solver.max_steps,
         steps: arguments.check.steps.word(),
         gradient,
+        hessian: None,
         mode: arguments.localise.mode.word(),
         by: arguments.localise.by.map(GroupKind::name),
         at,

@@ -5,6 +5,7 @@
 //! negative log posterior) on the parameter scale. An empty cell, `NaN` or an infinite value is a
 //! component that the tool did not deliver.
 
+use super::hessian_file::{HESSIAN, PARAMETER2};
 use crate::index::ParameterIdx;
 use crate::model::EstimatedParameter;
 use crate::petab::Place;
@@ -57,6 +58,19 @@ pub enum GradientError {
     UnknownRow { place: Place, found: String, most: usize },
     #[error("{place}: a second value for point `{point}`, row {row}, parameter `{parameter}`")]
     DuplicateResidual { place: Place, point: String, row: usize, parameter: String },
+    #[error(
+        "{place}: columns {found}; expected `{POINT}`, `{PARAMETER}`, `{PARAMETER2}`, `{HESSIAN}`"
+    )]
+    HessianColumns { place: Place, found: String },
+    #[error("{place}: column `{column}`: `{found}` is no estimated parameter")]
+    NotEstimated { place: Place, column: String, found: String },
+    #[error(
+        "{place}: a second value for point `{point}`, parameters `{parameter}` and `{parameter2}` in \
+         this order"
+    )]
+    DuplicateHessian { place: Place, point: String, parameter: String, parameter2: String },
+    #[error("{}: holds no second derivative of any point", file.display())]
+    NoHessian { file: PathBuf },
     #[error("{}: holds no gradient of any point", file.display())]
     NoRows { file: PathBuf },
 }

@@ -53,11 +53,7 @@ impl<'a, W: Write> CheckTable<'a, W> {
             if let Some(cell) = judged.cells.iter().find(|c| c.parameter == row.parameter) {
                 let estimate = cell.estimate.map_or([f64::NAN; 2], |e| [e.value, e.bound]);
                 push(&estimate);
-                let differences = cell.estimate.map_or("", |e| match e.differences {
-                    Differences::Central => "central",
-                    Differences::Forward => "forward",
-                    Differences::Backward => "backward",
-                });
+                let differences = cell.estimate.map_or("", |e| differences_word(e.differences));
                 let reason = cell.verdict.reason.map_or("", Reason::name);
                 let status = cell.verdict.failure.as_ref().map_or("", status_word);
                 let words = [differences, cell.verdict.kind.name(), reason, status];
@@ -337,7 +333,16 @@ pub fn write_tolerances<W: Write>(out: &mut W, rows: &[ToleranceRow]) -> io::Res
     writer.flush()
 }
 
-fn status_word(failure: &Failure) -> &'static str {
+/// What an estimate was made from.
+pub(super) fn differences_word(differences: Differences) -> &'static str {
+    match differences {
+        Differences::Central => "central",
+        Differences::Forward => "forward",
+        Differences::Backward => "backward",
+    }
+}
+
+pub(super) fn status_word(failure: &Failure) -> &'static str {
     use crate::engine::LaneStatus as S;
     match failure {
         Failure::Lane { report, .. } => match report.status {

@@ -3,6 +3,7 @@
 mod baseline;
 mod csv_tables;
 pub mod fuzzing;
+mod hessian;
 mod html;
 mod junit;
 mod part_tables;
@@ -17,6 +18,7 @@ pub use csv_tables::{
     CheckTable, FailureTable, PointTable, write_eps, write_parameters, write_tolerances,
     write_where,
 };
+pub use hessian::{HessianTable, hessian_table, write_hessian};
 pub use html::{Plot, ReportError, sweep_page, sweep_plots};
 pub use junit::{Case, CaseResult, CheckCases, sweep_cases, write_junit};
 pub use part_tables::{

@@ -32,6 +32,9 @@ pub struct RunRecord {
     /// What is differentiated, in words.
     pub objective: &'static str,
     pub gradient: String,
+    /// Second derivatives from a file, where these are checked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hessian: Option<String>,
     /// What derivatives are checked of, where that is not the objective as a whole.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mode: Option<&'static str>,

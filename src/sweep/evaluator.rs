@@ -45,7 +45,7 @@ pub struct Evaluator<'p> {
     /// What lanes without tangents carry.
     pub(super) no_directions: [Bundle; 1],
     /// None where no estimated parameter reaches a trajectory.
-    tangents: Vec<TangentKernel>,
+    pub(super) tangents: Vec<TangentKernel>,
     preferred_lanes: usize,
     /// Those of the problem's further models.
     pub(super) others: Vec<Evaluator<'p>>,
@@ -69,12 +69,12 @@ pub(super) struct Move {
 }
 
 /// Lanes to integrate for moves.
-struct ProbeLanes {
-    lanes: LaneSet,
+pub(super) struct ProbeLanes {
+    pub(super) lanes: LaneSet,
     /// The lane of the points' own run whose steps each replays.
-    own_lane: Vec<usize>,
+    pub(super) own_lane: Vec<usize>,
     /// For each move its lane by simulation; none where the trajectory is the point's own.
-    lanes_of: Vec<Vec<Option<usize>>>,
+    pub(super) lanes_of: Vec<Vec<Option<usize>>>,
 }
 
 /// Integrated probes.
@@ -293,7 +293,12 @@ impl<'p> Evaluator<'p> {
     }
 
     /// Lanes of the moves, behind `lanes` that replay themselves.
-    fn probe_lanes(&self, linear: &[Vec<f64>], moves: &[Move], lanes: LaneSet) -> ProbeLanes {
+    pub(super) fn probe_lanes(
+        &self,
+        linear: &[Vec<f64>],
+        moves: &[Move],
+        lanes: LaneSet,
+    ) -> ProbeLanes {
         let count = self.problem.simulations.len();
         let own_lane = (0..lanes.len()).collect();
         let mut all = ProbeLanes { lanes, own_lane, lanes_of: Vec::with_capacity(moves.len()) };
@@ -341,8 +346,8 @@ impl<'p> Evaluator<'p> {
 /// The points of a chunk in one model.
 pub(super) struct Part<'e, 'p> {
     pub(super) evaluator: &'e Evaluator<'p>,
-    linear: Vec<Vec<f64>>,
-    adaptive: Run,
+    pub(super) linear: Vec<Vec<f64>>,
+    pub(super) adaptive: Run,
     is_ok: Vec<bool>,
     below_atol: Vec<Vec<StateIdx>>,
     pub(super) results: Vec<PointResult>,
@@ -523,7 +528,7 @@ fn further_requests(
 }
 
 /// Both moves of each (point, parameter, eps).
-fn moves_of(points: &[Vec<f64>], requests: &[(usize, ParameterIdx, f64)]) -> Vec<Move> {
+pub(super) fn moves_of(points: &[Vec<f64>], requests: &[(usize, ParameterIdx, f64)]) -> Vec<Move> {
     requests
         .iter()
         .flat_map(|&(point, parameter, eps)| {

@@ -254,6 +254,17 @@ impl Evaluator<'_> {
         run: &Run,
         tangent: &TangentKernel,
     ) -> Result<Run, EngineError> {
+        let own: Vec<usize> = (0..run.lanes.len()).collect();
+        self.integrate_tangents_along(&run.lanes, (run, &own), tangent)
+    }
+
+    /// The same of any lanes along the steps of lanes `of` of a run.
+    pub(super) fn integrate_tangents_along(
+        &self,
+        lanes: &LaneSet,
+        (run, of): (&Run, &[usize]),
+        tangent: &TangentKernel,
+    ) -> Result<Run, EngineError> {
         let kind = Kind {
             kernel: tangent.kernel.as_ref(),
             width: self.problem.state_ids.len() * (1 + tangent.direction_count),
@@ -263,8 +274,8 @@ impl Evaluator<'_> {
             },
         };
         let count = tangent.bundles.len();
-        let of: Vec<usize> = (0..run.lanes.len() * count).map(|lane| lane / count).collect();
-        self.integrate(run.lanes.times(count), &kind, Steps::Of(run, &of))
+        let of: Vec<usize> = of.iter().flat_map(|&lane| std::iter::repeat_n(lane, count)).collect();
+        self.integrate(lanes.times(count), &kind, Steps::Of(run, &of))
     }
 
     fn integrate(

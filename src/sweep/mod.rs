@@ -7,6 +7,7 @@
 
 mod course;
 mod evaluator;
+mod hessian;
 mod integrate;
 mod lanes;
 mod locate;
@@ -20,6 +21,7 @@ mod traveller;
 mod walk;
 
 pub use evaluator::{EvaluatedChunk, Evaluator, Refine, Settings, StepMode, no_refinement};
+pub use hessian::{CurvatureChunk, GradientPairs, PointCurvature, Products};
 pub use lanes::{InitialTangents, LanePreparation};
 pub use parts::{Differences, PartPairs, Partition, PartsChunk, PointParts};
 pub use result::{Failure, PointResult, ProbePair};

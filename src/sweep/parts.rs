@@ -365,7 +365,7 @@ struct Steps {
 }
 
 impl Differences {
-    fn add(&mut self, other: &Self) {
+    pub(super) fn add(&mut self, other: &Self) {
         self.forward += other.forward;
         self.backward += other.backward;
         self.central += other.central;

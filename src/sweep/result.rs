@@ -87,7 +87,7 @@ pub struct PointResult {
 
 impl Failure {
     /// Counted through all models, where this many simulations and rows come before.
-    fn after(self, (simulations, rows): (usize, usize)) -> Self {
+    pub(super) fn after(self, (simulations, rows): (usize, usize)) -> Self {
         match self {
             Self::Lane { simulation, report } => {
                 let simulation = SimulationIdx::from_position(simulation.position() + simulations);

@@ -1,0 +1,321 @@
+//! `--order 1` of `check` and `sweep`: the second derivatives that another tool has computed.
+
+use super::gradient::{FORWARD, claimed_accuracy, tighter};
+use super::localise::{LocaliseOptions, Mode, remove_stale};
+use super::options::{CheckOptions, usage};
+use super::outcome::OutcomeOptions;
+use super::output::{Output, result_folder};
+use super::{CliError, Manner, check, engines, sweep};
+use crate::check::{
+    CheckPlan, HessianKind, HessianSource, HessianSummary, JudgedHessian, VerdictKind,
+    check_hessian,
+};
+use crate::gradient::{Asymmetry, FileHessians, read_hessians};
+use crate::model::OdeProblem;
+use crate::report::{
+    FailureTable, HessianTable, PointTable, Style, digest, hessian_table, write_hessian,
+};
+use crate::startpoints::Points;
+use crate::sweep::{Evaluator, Settings};
+use clap::{Args, ValueEnum};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+/// What the matrix in a file is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Kind {
+    /// All second derivatives of the objective, priors included: compared with differences of our own
+    /// gradient.
+    Full,
+    /// The sum over the rows of dz/di * dz/dj, z = (h(y) - h(m))/sigma on the scale of the noise
+    /// model; no priors. Compared with our own.
+    GaussNewton,
+    /// The Fisher information: the sum over the rows of (dh/di * dh/dj + c * dsigma/di *
+    /// dsigma/dj)/sigma^2, c = 2 for normal and 1 for Laplace noise; no priors. Compared with our own.
+    Fim,
+}
+
+/// Of which order derivatives are checked.
+#[derive(Debug, Clone, Args)]
+pub struct HessianOptions {
+    /// 0 checks the gradient, 1 the second derivatives in the file of --hessian, of which there are
+    /// none of the program's own: each entry against differences of our own gradient.
+    #[arg(long, default_value_t = 0, value_name = "0|1", value_parser = clap::value_parser!(u8).range(0..=1))]
+    pub order: u8,
+    /// With --order 1: a CSV file with the columns point, parameter, parameter2, hessian: another
+    /// tool's second derivatives of the objective on the parameter scale. An entry may be given once,
+    /// in either order of its parameters. --gradient-rtol says how accurate they are, relative to the
+    /// sum of the magnitudes of the rows' parts of an entry.
+    #[arg(long, value_name = "FILE.csv")]
+    pub hessian: Option<PathBuf>,
+    /// With --order 1: what the matrix in the file is [default: full].
+    #[arg(long, value_enum)]
+    pub hessian_kind: Option<Kind>,
+}
+
+impl HessianOptions {
+    /// The file to check, where second derivatives are wanted; refuses options that do not go
+    /// together.
+    pub fn file(
+        &self,
+        check: &CheckOptions,
+        localise: &LocaliseOptions,
+        outcome: &OutcomeOptions,
+        detailed: bool,
+    ) -> Result<Option<&Path>, CliError> {
+        if self.order == 0 {
+            let given = match (&self.hessian, self.hessian_kind) {
+                (None, None) => return Ok(None),
+                (Some(_), _) => "--hessian",
+                (None, Some(_)) => "--hessian-kind",
+            };
+            return Err(usage(format!("{given}: is for --order 1")));
+        }
+        let refused = if check.gradient != [FORWARD] {
+            "--gradient: with --order 1 a file of second derivatives is given by --hessian"
+        } else if localise.mode != Mode::Objective {
+            "--mode residuals: there is no --order 1 of it"
+        } else if localise.by.is_some() {
+            "--by: there are no groups of rows with --order 1"
+        } else if detailed {
+            "--detailed: there are no such columns with --order 1"
+        } else if outcome.is_asked_for() {
+            "--junit and --baseline are not there with --order 1"
+        } else {
+            return match &self.hessian {
+                Some(file) => Ok(Some(file)),
+                None => Err(usage(
+                    "--order 1: the second derivatives to check are expected, as \
+                                   --hessian FILE.csv",
+                )),
+            };
+        };
+        Err(usage(refused))
+    }
+}
+
+/// The problem, what to check of it, and where.
+type Task<'a> = (&'a OdeProblem, CheckPlan, &'a Points);
+
+/// A matrix from a file.
+struct Foreign {
+    kind: Kind,
+    read: FileHessians,
+    rtol: f64,
+    asymmetries: Vec<Asymmetry>,
+    /// For reports.
+    description: String,
+}
+
+impl Foreign {
+    /// Reads the file and restricts the plan to its parameters.
+    fn new(
+        (options, check): (&HessianOptions, &CheckOptions),
+        path: &Path,
+        problem: &OdeProblem,
+        points: &Points,
+        plan: &mut CheckPlan,
+    ) -> Result<Self, CliError> {
+        let rtol = claimed_accuracy(check)?;
+        let read = read_hessians(path, &problem.parameters, points)?;
+        let given = path.to_string_lossy();
+        super::gradient::restrict(plan, check, &given, problem, &read.parameters)?;
+        let kind = options.hessian_kind.unwrap_or(Kind::Full);
+        if kind != Kind::Full {
+            // Nothing is differenced.
+            plan.eps.clear();
+        }
+        let word = match kind {
+            Kind::Full => "second derivatives",
+            Kind::GaussNewton => "Gauss-Newton matrix",
+            Kind::Fim => "Fisher information",
+        };
+        let description = format!(
+            "{word} of {} (SHA-256 {}), accurate to {rtol:e} of the terms' magnitudes",
+            path.file_name().unwrap_or_default().to_string_lossy(),
+            digest(path).map_err(CliError::output(path))?
+        );
+        let asymmetries = read.asymmetries(rtol, &plan.parameters);
+        Ok(Self { kind, read, rtol, asymmetries, description })
+    }
+
+    /// Checks it at all points.
+    fn judge(
+        &self,
+        (evaluator, tight): (&Evaluator<'_>, &Evaluator<'_>),
+        points: &Points,
+        plan: &CheckPlan,
+        sink: &mut dyn FnMut(&JudgedHessian<'_>) -> Result<(), CliError>,
+    ) -> Result<HessianSummary, CliError> {
+        let source = HessianSource {
+            kind: match self.kind {
+                Kind::Full => HessianKind::Full,
+                Kind::GaussNewton => HessianKind::GaussNewton,
+                Kind::Fim => HessianKind::Fisher,
+            },
+            value: &|point, row, column| self.read.value(point, row, column),
+            rtol: self.rtol,
+            tight,
+        };
+        check_hessian(evaluator, &points.theta_scaled, plan, &source, sink)
+    }
+}
+
+/// The second derivatives at a few points.
+pub(super) fn check(
+    arguments: &check::Arguments,
+    file: &Path,
+    manner: Manner,
+    settings: Settings,
+    (problem, mut plan, points): Task<'_>,
+) -> Result<ExitCode, CliError> {
+    let options = (&arguments.hessian, &arguments.check);
+    let foreign = Foreign::new(options, file, problem, points, &mut plan)?;
+    let probes = 2 * plan.eps.len() * plan.parameters.len() * points.len();
+    let integrations = probes * problem.simulation_count();
+    let engines = engines::choose(&arguments.solver, problem, settings, integrations)?;
+    let (probes, tangents) = (engines.probes.as_ref(), engines.tangents.as_ref());
+    let evaluator = Evaluator::new(problem, settings, probes, Some(tangents))?;
+    let tight = Evaluator::new(problem, tighter(settings), probes, Some(tangents))?;
+    let mut table = match &arguments.out {
+        Some(path) => {
+            let created = HessianTable::new(Output::create(path)?, problem);
+            Some((created.map_err(CliError::output(path))?, path))
+        }
+        None => None,
+    };
+    let mut any_failed = false;
+    let mut text = String::new();
+    let mut sink = |judged: &JudgedHessian<'_>| -> Result<(), CliError> {
+        let id = &points.ids[judged.point.position()];
+        any_failed |= judged.cells.iter().any(|cell| cell.verdict.kind == VerdictKind::Fail);
+        if let (true, Err(failure)) = (judged.is_first, &judged.result.objective) {
+            text.push_str(&format!("point {id}: failed: {failure}\n"));
+        }
+        match &mut table {
+            Some((table, path)) => table.add(id, judged).map_err(CliError::output(*path)),
+            None => Ok(()),
+        }
+    };
+    let summary = foreign.judge((&evaluator, &tight), points, &plan, &mut sink)?;
+    let style = Style { colours: manner.colours, detailed: false };
+    text.push_str(&hessian_table(problem, &summary, &foreign.asymmetries, &points.ids, style));
+    text.push_str(&format!(
+        "{}; {} steps; rtol {:e} atol {:e}\n",
+        engines.probes.describe(),
+        arguments.check.steps.word(),
+        settings.rtol,
+        settings.atol
+    ));
+    for note in problem.notes.iter().chain(&summary.points.notes(problem, settings.atol)) {
+        text.push_str(&format!("note: {note}\n"));
+    }
+    if let Some((table, path)) = table {
+        table.finish().and_then(Output::finish).map_err(CliError::output(path))?;
+    }
+    if arguments.out.as_deref() != Some(Path::new("-")) {
+        std::io::stdout().write_all(text.as_bytes()).map_err(CliError::output("-"))?;
+    }
+    Ok(if any_failed { ExitCode::from(1) } else { ExitCode::SUCCESS })
+}
+
+/// Report of a sweep over second derivatives.
+pub const HESSIAN: &str = "hessian.csv";
+/// Reports of other sweeps.
+const OTHERS: [&str; 9] = [
+    "checks.csv",
+    "best.csv",
+    "parameters.csv",
+    "eps.csv",
+    "where.csv",
+    "report.html",
+    "groups.csv",
+    "attribution.csv",
+    "residuals.csv",
+];
+
+/// The second derivatives at many points.
+pub(super) fn sweep(
+    arguments: &sweep::Arguments,
+    file: &Path,
+    manner: Manner,
+    settings: Settings,
+    (problem, mut plan, points): Task<'_>,
+) -> Result<ExitCode, CliError> {
+    let options = (&arguments.hessian, &arguments.check);
+    let foreign = Foreign::new(options, file, problem, points, &mut plan)?;
+    let default = || PathBuf::from(format!("{}-hessian", problem.name));
+    let folder = arguments.out.clone().unwrap_or_else(default);
+    let dynamic: usize =
+        problem.all().map(|m| m.dynamic_directions().len() * m.simulations.len()).sum();
+    let integrations = points.len() * (problem.simulation_count() + 2 * plan.eps.len() * dynamic);
+    let engines = engines::choose(&arguments.solver, problem, settings, integrations)?;
+    result_folder(&folder, arguments.overwrite || arguments.out.is_none())?;
+    if !manner.quiet {
+        eprintln!("engine: {} ({})", engines.probes.describe(), engines.reason);
+    }
+    let (probes, tangents) = (engines.probes.as_ref(), engines.tangents.as_ref());
+    let evaluator = Evaluator::new(problem, settings, probes, Some(tangents))?;
+    let tight = Evaluator::new(problem, tighter(settings), probes, Some(tangents))?;
+    let failed = |name: &str| CliError::output(folder.join(name));
+    let create = |name: &str| Output::create(&folder.join(name));
+    let mut point_table =
+        PointTable::new(create("points.csv")?, problem).map_err(failed("points.csv"))?;
+    let mut failures =
+        FailureTable::new(create("failures.csv")?, problem).map_err(failed("failures.csv"))?;
+    let progress = sweep::progress_bar(points.len(), manner);
+    let mut sink = |judged: &JudgedHessian<'_>| -> Result<(), CliError> {
+        let place = judged.point.position();
+        let (id, theta) = (&points.ids[place], &points.theta_scaled[place]);
+        if judged.is_first {
+            point_table.add(id, theta, judged.result).map_err(failed("points.csv"))?;
+            progress.inc(1);
+        }
+        // A point's own failure is the same with further columns.
+        if judged.is_first || judged.result.objective.is_ok() {
+            failures.add(id, judged.result).map_err(failed("failures.csv"))?;
+        }
+        Ok(())
+    };
+    let summary = foreign.judge((&evaluator, &tight), points, &plan, &mut sink)?;
+    progress.finish_and_clear();
+    let finish = |name: &str, out: std::io::Result<Output>| {
+        out.and_then(Output::finish).map_err(failed(name))
+    };
+    let gradient = "own, forward tangents".to_owned();
+    let counted = &summary.points;
+    let mut record =
+        sweep::record(arguments, problem, &plan, &engines, &evaluator, counted, gradient)?;
+    record.hessian = Some(foreign.description.clone());
+    let json = serde_json::to_string_pretty(&record)
+        .map_err(|e| failed("run.json")(std::io::Error::other(e)))?;
+    let entries = create(HESSIAN)?;
+    let asymmetries = &foreign.asymmetries;
+    finish(HESSIAN, write_hessian(entries, problem, &summary, asymmetries, &points.ids))?;
+    finish("points.csv", point_table.finish())?;
+    finish("failures.csv", failures.finish())?;
+    let mut run_json = create("run.json")?;
+    writeln!(run_json, "{json}").map_err(failed("run.json"))?;
+    run_json.finish().map_err(failed("run.json"))?;
+    remove_stale(&folder, &OTHERS)?;
+
+    let style = Style { colours: manner.colours, detailed: false };
+    let mut text = hessian_table(problem, &summary, asymmetries, &points.ids, style);
+    text.push_str(&format!(
+        "{} points ({} failed), {} integrations; {} steps, rtol {:e}, atol {:e}\nreports in {}\n",
+        counted.points,
+        counted.failed_points,
+        counted.lanes,
+        arguments.check.steps.word(),
+        settings.rtol,
+        settings.atol,
+        folder.display()
+    ));
+    for note in counted.notes(problem, settings.atol) {
+        text.push_str(&format!("note: {note}\n"));
+    }
+    std::io::stdout().write_all(text.as_bytes()).map_err(CliError::output("-"))?;
+    let is_bad = summary.pairs.iter().any(|pair| pair.statistics.is_consistent_failure);
+    Ok(if is_bad { ExitCode::from(1) } else { ExitCode::SUCCESS })
+}
