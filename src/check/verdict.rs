@@ -175,6 +175,9 @@ impl Cell {
     }
 }
 
+/// Multiple of its noise above which an estimate is not zero, however wide its bound.
+const SEEN: f64 = 10.0;
+
 /// The class of a cell.
 pub fn judge(cell: &Cell, criteria: &Criteria) -> Verdict {
     if cell.base.is_some() {
@@ -202,8 +205,9 @@ pub fn judge(cell: &Cell, criteria: &Criteria) -> Verdict {
     }
     let truncation = estimate.bound - estimate.noise_bound;
     let is_truncation = truncation > 0.5 * bound;
-    // A bound of truncation says that the parameter does something, if not what.
-    if size <= bound + estimate.floor && !is_truncation {
+    // Far above its noise an estimate says that the parameter does something, if not what.
+    let is_seen = is_truncation && estimate.value.abs() > SEEN * estimate.noise_bound;
+    if size <= bound + estimate.floor && !is_seen {
         return verdict(VerdictKind::Insensitive);
     }
     if estimate.is_kink {
@@ -261,7 +265,8 @@ mod tests {
         assert_eq!(judged(&cell(1.0, 0.2, 0.1)), inconclusive(Reason::Truncation));
         assert_eq!(judged(&cell(1.0, 0.1, 0.2)), inconclusive(Reason::Noise));
         // Within the bound of zero: nothing can be seen if the bound is noise.
-        assert_eq!(judged(&cell(1.0, 1.2, 0.1)), inconclusive(Reason::Truncation));
+        assert_eq!(judged(&cell(1.0, 1.2, 0.05)), inconclusive(Reason::Truncation));
+        assert_eq!(judged(&cell(1.0, 1.2, 0.2)), (VerdictKind::Insensitive, None));
         assert_eq!(judged(&cell(1.0, 0.1, 1.2)), (VerdictKind::Insensitive, None));
         assert_eq!(judged(&cell(3.0, 0.2, 0.1)), inconclusive(Reason::Truncation));
         // What another solver may be off by is the larger part.
