@@ -20,6 +20,9 @@ const MOST_POWERS: usize = 3;
 /// that fit cannot see, noise hides.
 const STANDARD_ERRORS: f64 = 5.0;
 
+/// Residuals less random than this follow a curve: of 24 independent ones one in 200 are.
+const LEAST_RANDOMNESS: f64 = 1.0;
+
 /// The steps to average over.
 pub fn averaging_eps() -> impl Iterator<Item = f64> {
     (0..COUNT).map(|k| FIRST_EPS + EPS_DISTANCE * k as f64)
@@ -40,7 +43,8 @@ pub fn is_worth_averaging(estimate: &Estimate, decidable: f64) -> bool {
 pub fn estimate_of_all(ladder: &Ladder) -> Option<Estimate> {
     let is_averaging = |r: &&Rung| averaging_eps().any(|eps| eps == r.eps);
     let (many, few): (Vec<&Rung>, Vec<&Rung>) = ladder.iter().partition(is_averaging);
-    let many: Vec<Rung> = many.into_iter().copied().filter(|r| r.central.is_finite()).collect();
+    let mut many: Vec<Rung> = many.into_iter().copied().filter(|r| r.central.is_finite()).collect();
+    many.sort_by(|a, b| a.eps.total_cmp(&b.eps));
     if many.len() < ENOUGH {
         return estimate_from_either(ladder).map(|e| outvoted(e, ladder));
     }
@@ -107,17 +111,21 @@ impl Fit {
 
 /// A fit with so many powers; one and two more tell its truncation: one may agree by chance.
 fn averaged(rungs: &[Rung], powers: usize) -> Option<Fit> {
-    let (value, _) = fit(rungs, powers)?;
-    let (next, standard_error) = fit(rungs, powers + 1)?;
-    let (last, _) = fit(rungs, powers + 2)?;
+    let (value, _, randomness) = fit(rungs, powers)?;
+    if randomness < LEAST_RANDOMNESS {
+        return None;
+    }
+    let (next, standard_error, _) = fit(rungs, powers + 1)?;
+    let (last, ..) = fit(rungs, powers + 2)?;
     let truncation = (next - value).abs().max((last - value).abs());
     Some(Fit { value, noise: STANDARD_ERRORS * standard_error, truncation })
 }
 
-/// The constant of the weighted least-squares polynomial in eps², and its standard error, by
-/// orthogonalisation (modified Gram & Schmidt): the constant comes last, so that what is orthogonal to
+/// The constant of the weighted least-squares polynomial in eps², its standard error, and how random its
+/// residuals are: their mean squared successive difference over their variance, 2 for independent ones,
+/// less where they follow a curve (von Neumann, Ann. Math. Stat. 12, 1941). By orthogonalisation (modified Gram & Schmidt): the constant comes last, so that what is orthogonal to
 /// all powers alone tells it.
-fn fit(rungs: &[Rung], powers: usize) -> Option<(f64, f64)> {
+fn fit(rungs: &[Rung], powers: usize) -> Option<(f64, f64, f64)> {
     let largest = rungs.iter().map(|r| r.eps).fold(0.0, f64::max);
     let weighted = |k: i32| -> Vec<f64> {
         rungs.iter().map(|r| r.eps * (r.eps / largest).powi(2 * k)).collect()
@@ -143,8 +151,13 @@ fn fit(rungs: &[Rung], powers: usize) -> Option<(f64, f64)> {
             let freedom = rungs.len().checked_sub(powers + 1).filter(|f| *f > 0)?;
             let spread = (dot(&rest, &rest) / freedom as f64).sqrt();
             let standard_error = spread / norm;
-            return (value.is_finite() && standard_error.is_finite())
-                .then_some((value, standard_error));
+            let changes: f64 = rest.windows(2).map(|pair| (pair[1] - pair[0]).powi(2)).sum();
+            let randomness = changes / dot(&rest, &rest);
+            return (value.is_finite() && standard_error.is_finite()).then_some((
+                value,
+                standard_error,
+                randomness,
+            ));
         }
         column.iter_mut().for_each(|x| *x /= norm);
         basis.push(column);
