@@ -30,7 +30,32 @@ pub enum HessianKind {
 }
 
 /// The matrix to judge.
-pub struct HessianSource<'a> {
+pub enum HessianSource<'a> {
+    /// The second derivatives that the evaluator has of its own.
+    Own,
+    /// Another tool's.
+    Foreign(ForeignHessian<'a>),
+}
+
+impl HessianSource<'_> {
+    fn kind(&self) -> HessianKind {
+        match self {
+            Self::Own => HessianKind::Full,
+            Self::Foreign(foreign) => foreign.kind,
+        }
+    }
+
+    /// Accuracy that is claimed, relative to the magnitudes of the terms of an entry.
+    fn rtol(&self) -> f64 {
+        match self {
+            Self::Own => 0.0,
+            Self::Foreign(foreign) => foreign.rtol,
+        }
+    }
+}
+
+/// A matrix from another tool.
+pub struct ForeignHessian<'a> {
     pub kind: HessianKind,
     /// (point, row, column); NaN where it is absent.
     pub value: &'a (dyn Fn(PointIdx, ParameterIdx, ParameterIdx) -> f64 + Sync),
@@ -122,6 +147,10 @@ const PLAIN_EPS: f64 = 1e-3;
 /// seen to be apart by 4e-10 of the terms; this is five times that.
 const HIDDEN: f64 = 2e-9;
 
+/// Times that the rounding errors of our own first derivatives, as two programs show it, may enter an
+/// entry: two samples of an error may by chance be close to each other.
+const FIRST_DERIVATIVES: f64 = 10.0;
+
 /// Checks a matrix at all points; `sink` gets every point in order, with as many columns at once as
 /// fit in memory.
 ///
@@ -150,7 +179,7 @@ pub fn check_hessian<E: From<EngineError>>(
     let no_further = |_: &[(f64, Differences)]| false;
     let distance = |eps: &f64| (eps / PLAIN_EPS).ln().abs();
     let plain_eps = plan.eps.iter().copied().min_by(|a, b| distance(a).total_cmp(&distance(b)));
-    let (eps, plain): (&[f64], Vec<f64>) = match source.kind {
+    let (eps, plain): (&[f64], Vec<f64>) = match source.kind() {
         HessianKind::Full => (&plan.eps, plain_eps.into_iter().collect()),
         HessianKind::GaussNewton | HessianKind::Fisher => (&[], Vec::new()),
     };
@@ -160,8 +189,13 @@ pub fn check_hessian<E: From<EngineError>>(
         for (number, points) in theta_scaled.chunks(chunk).enumerate() {
             let asked = (columns, plan.parameters.as_slice());
             let evaluated = evaluator.curvatures(points, asked, eps, (&further, &wants))?;
-            let tight = source.tight.curvatures(points, asked, &plain, (&[], &no_further))?;
-            for CurvatureChunk { lanes, steps, .. } in [&evaluated, &tight] {
+            let tight = match source {
+                HessianSource::Own => None,
+                HessianSource::Foreign(ForeignHessian { tight, .. }) => {
+                    Some(tight.curvatures(points, asked, &plain, (&[], &no_further))?)
+                }
+            };
+            for CurvatureChunk { lanes, steps, .. } in std::iter::once(&evaluated).chain(&tight) {
                 summary.points.lanes += lanes;
                 summary.points.steps += steps;
             }
@@ -172,7 +206,7 @@ pub fn check_hessian<E: From<EngineError>>(
                         point: PointIdx::from_position(number * chunk + i),
                         result: &evaluated.points[i],
                         own: &evaluated.curvatures[i],
-                        tight: &tight.curvatures[i],
+                        tight: tight.as_ref().map(|tight| &tight.curvatures[i]),
                         plain_eps: plain.first().copied(),
                         evaluator,
                         plan,
@@ -256,7 +290,7 @@ struct AtPoint<'a> {
     point: PointIdx,
     result: &'a PointResult,
     own: &'a PointCurvature,
-    tight: &'a PointCurvature,
+    tight: Option<&'a PointCurvature>,
     plain_eps: Option<f64>,
     evaluator: &'a Evaluator<'a>,
     plan: &'a CheckPlan,
@@ -276,14 +310,20 @@ impl AtPoint<'_> {
                 Side { failure: first, is_missing: failures().all(|f| f.is_some()) }
             });
             for (i, &row) in self.plan.parameters.iter().enumerate() {
-                let (estimate, allowance) = match self.source.kind {
-                    HessianKind::Full => self.by_differences(&pairs, column, i),
+                let (estimate, allowance) = match self.source.kind() {
+                    HessianKind::Full => self.by_differences(&pairs, column, (k, i)),
                     HessianKind::GaussNewton => {
                         self.by_products((k, i), |curvature| &curvature.gauss_newton)
                     }
                     HessianKind::Fisher => self.by_products((k, i), |curvature| &curvature.fisher),
                 };
-                let value = (self.source.value)(self.point, row, column);
+                let value = match self.source {
+                    HessianSource::Own => {
+                        let place = k * self.plan.parameters.len() + i;
+                        self.own.hessian.values.get(place).copied().unwrap_or(f64::NAN)
+                    }
+                    HessianSource::Foreign(foreign) => (foreign.value)(self.point, row, column),
+                };
                 let cell = Cell {
                     gradient: value,
                     estimate,
@@ -310,7 +350,7 @@ impl AtPoint<'_> {
         &self,
         pairs: &[&GradientPairs],
         column: ParameterIdx,
-        i: usize,
+        (k, i): (usize, usize),
     ) -> (Option<Estimate>, f64) {
         let ladder: Vec<Rung> =
             pairs.iter().map(|pair| rung(pair.eps, &pair.components[i])).collect();
@@ -322,12 +362,15 @@ impl AtPoint<'_> {
         let of_terms = pairs
             .first()
             .map_or(0.0, |pair| pair.components[i].round_off * pair.eps / f64::EPSILON);
-        let estimate = estimate.map(|e| Estimate { floor: e.floor + HIDDEN * of_terms, ..e });
+        let place = k * self.plan.parameters.len() + i;
+        let resolution = self.own.resolution.get(place).copied().unwrap_or(0.0);
+        let lost = HIDDEN * of_terms + f64::EPSILON * resolution;
+        let estimate = estimate.map(|e| Estimate { floor: e.floor + lost, ..e });
         let is_plain =
             |pair: &&GradientPairs| pair.parameter == column && Some(pair.eps) == self.plain_eps;
         let of = |pair: &GradientPairs| (pair.components[i], pair.magnitudes[i]);
         let own = pairs.iter().copied().find(is_plain).map(of);
-        let tight = self.tight.pairs.iter().find(is_plain).map(of);
+        let tight = self.tight.and_then(|tight| tight.pairs.iter().find(is_plain).map(of));
         let change = match (own, tight) {
             (Some((own, _)), Some((tight, _))) => {
                 let changes = [
@@ -339,9 +382,10 @@ impl AtPoint<'_> {
             }
             _ => 0.0,
         };
+        let rounding = self.own.hessian.noise.get(place).copied().unwrap_or(0.0);
         let size = estimate.map_or(0.0, |e| e.value.abs());
         let magnitude = own.map_or(size, |(_, magnitude)| magnitude).max(size);
-        (estimate, 2.0 * change + self.source.rtol * magnitude)
+        (estimate, 2.0 * change + self.source.rtol() * magnitude + FIRST_DERIVATIVES * rounding)
     }
 
     /// Our own matrix as an estimate whose error is that of rounding, and what a file may be off by.
@@ -356,7 +400,8 @@ impl AtPoint<'_> {
         else {
             return (None, 0.0);
         };
-        let tight = of(self.tight).values.get(place).map_or(0.0, |tight| (value - tight).abs());
+        let tight = self.tight.and_then(|tight| of(tight).values.get(place));
+        let tight = tight.map_or(0.0, |tight| (value - tight).abs());
         let noise = NOISE_FACTOR * f64::EPSILON * magnitude;
         let estimate = Estimate {
             value,
@@ -368,7 +413,7 @@ impl AtPoint<'_> {
             is_kink: false,
             differences: Kind::Central,
         };
-        (Some(estimate), 2.0 * tight + self.source.rtol * magnitude)
+        (Some(estimate), 2.0 * tight + self.source.rtol() * magnitude)
     }
 
     fn mark(
@@ -382,7 +427,7 @@ impl AtPoint<'_> {
         let place = k * self.plan.parameters.len() + i;
         let criteria = &self.plan.criteria;
         let size = value.abs().max(estimate.value.abs());
-        let is_full = self.source.kind == HessianKind::Full;
+        let is_full = self.source.kind() == HessianKind::Full;
         let of = |products: &Products| products.values.get(place).copied().filter(|_| is_full);
         let gradient = (is_full && row == column)
             .then(|| self.result.gradient.as_ref().map(|g| g[row.position()]))

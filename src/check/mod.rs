@@ -34,8 +34,8 @@ pub use estimate::{Differences, Estimate, Ladder, Rung, estimate};
 pub use evidence::{RankTest, binomial_evidence, holm, rank_test};
 pub use groups::{GroupKind, Groups, row_numbers};
 pub use hessian::{
-    HessianCell, HessianKind, HessianSource, HessianSummary, JudgedHessian, PairStatistics,
-    check_hessian,
+    ForeignHessian, HessianCell, HessianKind, HessianSource, HessianSummary, JudgedHessian,
+    PairStatistics, check_hessian,
 };
 pub use hessian_marks::HessianMark;
 pub use localise::{GroupStatistics, GroupSummary, localise};

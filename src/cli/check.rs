@@ -61,7 +61,8 @@ pub(super) fn run(arguments: &Arguments, manner: Manner) -> Result<ExitCode, Cli
     let eps = arguments.check.eps_grid()?;
     let criteria = arguments.check.criteria()?;
     let (localise, asked) = (&arguments.localise, &arguments.outcome);
-    let hessian = arguments.hessian.file(&arguments.check, localise, asked, arguments.detailed)?;
+    let hessian =
+        arguments.hessian.wanted(&arguments.check, localise, asked, arguments.detailed)?;
     arguments.solver.start_threads()?;
     let problem = arguments.solver.load(&arguments.problem)?;
     let mut plan = arguments.check.plan(&problem, eps, criteria, DEFAULT_CONSISTENT)?;
@@ -70,9 +71,9 @@ pub(super) fn run(arguments: &Arguments, manner: Manner) -> Result<ExitCode, Cli
         arguments.outcome.refuse()?;
         return super::residuals::check(arguments, manner, settings, (&problem, plan, &points));
     }
-    if let Some(file) = hessian {
+    if let Some(wanted) = hessian {
         let task = (&problem, plan, &points);
-        return super::hessian::check(arguments, file, manner, settings, task);
+        return super::hessian::check(arguments, wanted, manner, settings, task);
     }
     let sources = Sources::new(&arguments.check, &problem, &points, &mut plan)?;
     let Named { name, judged: mut gradient, .. } = sources.single()?;

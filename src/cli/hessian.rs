@@ -1,14 +1,15 @@
-//! `--order 1` of `check` and `sweep`: the second derivatives that another tool has computed.
+//! `--order 1` of `check` and `sweep`: second derivatives, our own or those that another tool has
+//! computed.
 
 use super::gradient::{FORWARD, claimed_accuracy, tighter};
 use super::localise::{LocaliseOptions, Mode, remove_stale};
 use super::options::{CheckOptions, usage};
 use super::outcome::OutcomeOptions;
 use super::output::{Output, result_folder};
-use super::{CliError, Manner, check, engines, sweep};
+use super::{CliError, Manner, check, engines, engines::Engines, sweep};
 use crate::check::{
-    CheckPlan, HessianKind, HessianSource, HessianSummary, JudgedHessian, VerdictKind,
-    check_hessian,
+    CheckPlan, ForeignHessian, HessianKind, HessianSource, HessianSummary, JudgedHessian,
+    VerdictKind, check_hessian,
 };
 use crate::gradient::{Asymmetry, FileHessians, read_hessians};
 use crate::model::OdeProblem;
@@ -39,8 +40,8 @@ pub enum Kind {
 /// Of which order derivatives are checked.
 #[derive(Debug, Clone, Args)]
 pub struct HessianOptions {
-    /// 0 checks the gradient, 1 the second derivatives in the file of --hessian, of which there are
-    /// none of the program's own: each entry against differences of our own gradient.
+    /// 0 checks the gradient, 1 second derivatives, each against differences of our own gradient: our
+    /// own, by differentiating the program twice forwards, or those in the file of --hessian.
     #[arg(long, default_value_t = 0, value_name = "0|1", value_parser = clap::value_parser!(u8).range(0..=1))]
     pub order: u8,
     /// With --order 1: a CSV file with the columns point, parameter, parameter2, hessian: another
@@ -49,21 +50,27 @@ pub struct HessianOptions {
     /// sum of the magnitudes of the rows' parts of an entry.
     #[arg(long, value_name = "FILE.csv")]
     pub hessian: Option<PathBuf>,
-    /// With --order 1: what the matrix in the file is [default: full].
+    /// With --hessian: what the matrix in the file is [default: full].
     #[arg(long, value_enum)]
     pub hessian_kind: Option<Kind>,
 }
 
+/// Which second derivatives to check.
+#[derive(Debug, Clone, Copy)]
+pub enum Wanted<'a> {
+    Own,
+    File(&'a Path),
+}
+
 impl HessianOptions {
-    /// The file to check, where second derivatives are wanted; refuses options that do not go
-    /// together.
-    pub fn file(
+    /// What to check, where second derivatives are wanted; refuses options that do not go together.
+    pub fn wanted(
         &self,
         check: &CheckOptions,
         localise: &LocaliseOptions,
         outcome: &OutcomeOptions,
         detailed: bool,
-    ) -> Result<Option<&Path>, CliError> {
+    ) -> Result<Option<Wanted<'_>>, CliError> {
         if self.order == 0 {
             let given = match (&self.hessian, self.hessian_kind) {
                 (None, None) => return Ok(None),
@@ -83,11 +90,11 @@ impl HessianOptions {
         } else if outcome.is_asked_for() {
             "--junit and --baseline are not there with --order 1"
         } else {
-            return match &self.hessian {
-                Some(file) => Ok(Some(file)),
-                None => Err(usage(
-                    "--order 1: the second derivatives to check are expected, as \
-                                   --hessian FILE.csv",
+            return match (&self.hessian, self.hessian_kind) {
+                (Some(file), _) => Ok(Some(Wanted::File(file))),
+                (None, None) => Ok(Some(Wanted::Own)),
+                (None, Some(_)) => Err(usage(
+                    "--hessian-kind: says what the matrix in a file is, as --hessian FILE.csv",
                 )),
             };
         };
@@ -139,45 +146,107 @@ impl Foreign {
         let asymmetries = read.asymmetries(rtol, &plan.parameters);
         Ok(Self { kind, read, rtol, asymmetries, description })
     }
+}
+
+/// The matrix that is checked.
+enum Matrix {
+    Own,
+    Foreign(Foreign),
+}
+
+impl Matrix {
+    fn new(
+        options: (&HessianOptions, &CheckOptions),
+        wanted: Wanted<'_>,
+        problem: &OdeProblem,
+        points: &Points,
+        plan: &mut CheckPlan,
+    ) -> Result<Self, CliError> {
+        match wanted {
+            Wanted::Own => Ok(Self::Own),
+            Wanted::File(path) => {
+                Foreign::new(options, path, problem, points, plan).map(Self::Foreign)
+            }
+        }
+    }
+
+    /// For reports.
+    fn description(&self) -> String {
+        match self {
+            Self::Own => "second derivatives of our own, forward over forward".to_owned(),
+            Self::Foreign(foreign) => foreign.description.clone(),
+        }
+    }
+
+    /// Entries whose values in both orders differ.
+    fn asymmetries(&self) -> &[Asymmetry] {
+        match self {
+            Self::Own => &[],
+            Self::Foreign(foreign) => &foreign.asymmetries,
+        }
+    }
+
+    /// The evaluator of a problem that has what checking this takes.
+    fn evaluator<'p>(
+        &self,
+        problem: &'p OdeProblem,
+        settings: Settings,
+        engines: &Engines,
+    ) -> Result<Evaluator<'p>, CliError> {
+        let (probes, tangents) = (engines.probes.as_ref(), engines.tangents.as_ref());
+        let evaluator = Evaluator::new(problem, settings, probes, Some(tangents))?;
+        match self {
+            Self::Own => evaluator.with_second_order(tangents)?.map_err(|moving| {
+                usage(format!("--order 1: {moving}; --hessian FILE.csv checks another tool's"))
+            }),
+            Self::Foreign(_) => Ok(evaluator),
+        }
+    }
 
     /// Checks it at all points.
     fn judge(
         &self,
-        (evaluator, tight): (&Evaluator<'_>, &Evaluator<'_>),
+        evaluator: &Evaluator<'_>,
+        engines: &Engines,
         points: &Points,
         plan: &CheckPlan,
         sink: &mut dyn FnMut(&JudgedHessian<'_>) -> Result<(), CliError>,
     ) -> Result<HessianSummary, CliError> {
-        let source = HessianSource {
-            kind: match self.kind {
+        let theta = &points.theta_scaled;
+        let Self::Foreign(foreign) = self else {
+            return check_hessian(evaluator, theta, plan, &HessianSource::Own, sink);
+        };
+        let (probes, tangents) = (engines.probes.as_ref(), engines.tangents.as_ref());
+        let settings = tighter(evaluator.settings());
+        let tight = Evaluator::new(evaluator.problem(), settings, probes, Some(tangents))?;
+        let source = HessianSource::Foreign(ForeignHessian {
+            kind: match foreign.kind {
                 Kind::Full => HessianKind::Full,
                 Kind::GaussNewton => HessianKind::GaussNewton,
                 Kind::Fim => HessianKind::Fisher,
             },
-            value: &|point, row, column| self.read.value(point, row, column),
-            rtol: self.rtol,
-            tight,
-        };
-        check_hessian(evaluator, &points.theta_scaled, plan, &source, sink)
+            value: &|point, row, column| foreign.read.value(point, row, column),
+            rtol: foreign.rtol,
+            tight: &tight,
+        });
+        check_hessian(evaluator, theta, plan, &source, sink)
     }
 }
 
 /// The second derivatives at a few points.
 pub(super) fn check(
     arguments: &check::Arguments,
-    file: &Path,
+    wanted: Wanted<'_>,
     manner: Manner,
     settings: Settings,
     (problem, mut plan, points): Task<'_>,
 ) -> Result<ExitCode, CliError> {
     let options = (&arguments.hessian, &arguments.check);
-    let foreign = Foreign::new(options, file, problem, points, &mut plan)?;
+    let matrix = Matrix::new(options, wanted, problem, points, &mut plan)?;
     let probes = 2 * plan.eps.len() * plan.parameters.len() * points.len();
     let integrations = probes * problem.simulation_count();
     let engines = engines::choose(&arguments.solver, problem, settings, integrations)?;
-    let (probes, tangents) = (engines.probes.as_ref(), engines.tangents.as_ref());
-    let evaluator = Evaluator::new(problem, settings, probes, Some(tangents))?;
-    let tight = Evaluator::new(problem, tighter(settings), probes, Some(tangents))?;
+    let evaluator = matrix.evaluator(problem, settings, &engines)?;
     let mut table = match &arguments.out {
         Some(path) => {
             let created = HessianTable::new(Output::create(path)?, problem);
@@ -198,9 +267,9 @@ pub(super) fn check(
             None => Ok(()),
         }
     };
-    let summary = foreign.judge((&evaluator, &tight), points, &plan, &mut sink)?;
+    let summary = matrix.judge(&evaluator, &engines, points, &plan, &mut sink)?;
     let style = Style { colours: manner.colours, detailed: false };
-    text.push_str(&hessian_table(problem, &summary, &foreign.asymmetries, &points.ids, style));
+    text.push_str(&hessian_table(problem, &summary, matrix.asymmetries(), &points.ids, style));
     text.push_str(&format!(
         "{}; {} steps; rtol {:e} atol {:e}\n",
         engines.probes.describe(),
@@ -238,13 +307,13 @@ const OTHERS: [&str; 9] = [
 /// The second derivatives at many points.
 pub(super) fn sweep(
     arguments: &sweep::Arguments,
-    file: &Path,
+    wanted: Wanted<'_>,
     manner: Manner,
     settings: Settings,
     (problem, mut plan, points): Task<'_>,
 ) -> Result<ExitCode, CliError> {
     let options = (&arguments.hessian, &arguments.check);
-    let foreign = Foreign::new(options, file, problem, points, &mut plan)?;
+    let matrix = Matrix::new(options, wanted, problem, points, &mut plan)?;
     let default = || PathBuf::from(format!("{}-hessian", problem.name));
     let folder = arguments.out.clone().unwrap_or_else(default);
     let dynamic: usize =
@@ -255,9 +324,7 @@ pub(super) fn sweep(
     if !manner.quiet {
         eprintln!("engine: {} ({})", engines.probes.describe(), engines.reason);
     }
-    let (probes, tangents) = (engines.probes.as_ref(), engines.tangents.as_ref());
-    let evaluator = Evaluator::new(problem, settings, probes, Some(tangents))?;
-    let tight = Evaluator::new(problem, tighter(settings), probes, Some(tangents))?;
+    let evaluator = matrix.evaluator(problem, settings, &engines)?;
     let failed = |name: &str| CliError::output(folder.join(name));
     let create = |name: &str| Output::create(&folder.join(name));
     let mut point_table =
@@ -278,7 +345,7 @@ pub(super) fn sweep(
         }
         Ok(())
     };
-    let summary = foreign.judge((&evaluator, &tight), points, &plan, &mut sink)?;
+    let summary = matrix.judge(&evaluator, &engines, points, &plan, &mut sink)?;
     progress.finish_and_clear();
     let finish = |name: &str, out: std::io::Result<Output>| {
         out.and_then(Output::finish).map_err(failed(name))
@@ -287,11 +354,11 @@ pub(super) fn sweep(
     let counted = &summary.points;
     let mut record =
         sweep::record(arguments, problem, &plan, &engines, &evaluator, counted, gradient)?;
-    record.hessian = Some(foreign.description.clone());
+    record.hessian = Some(matrix.description());
     let json = serde_json::to_string_pretty(&record)
         .map_err(|e| failed("run.json")(std::io::Error::other(e)))?;
     let entries = create(HESSIAN)?;
-    let asymmetries = &foreign.asymmetries;
+    let asymmetries = matrix.asymmetries();
     finish(HESSIAN, write_hessian(entries, problem, &summary, asymmetries, &points.ids))?;
     finish("points.csv", point_table.finish())?;
     finish("failures.csv", failures.finish())?;

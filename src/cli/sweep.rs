@@ -89,7 +89,7 @@ pub(super) fn run(arguments: &Arguments, manner: Manner) -> Result<ExitCode, Cli
         )));
     }
     let (localise, asked) = (&arguments.localise, &arguments.outcome);
-    let hessian = arguments.hessian.file(&arguments.check, localise, asked, false)?;
+    let hessian = arguments.hessian.wanted(&arguments.check, localise, asked, false)?;
     arguments.solver.start_threads()?;
     let problem = arguments.solver.load(&arguments.problem)?;
     let mut plan = arguments.check.plan(&problem, eps, criteria, arguments.consistent)?;
@@ -98,9 +98,9 @@ pub(super) fn run(arguments: &Arguments, manner: Manner) -> Result<ExitCode, Cli
         arguments.outcome.refuse()?;
         return super::residuals::sweep(arguments, manner, settings, (&problem, plan, &points));
     }
-    if let Some(file) = hessian {
+    if let Some(wanted) = hessian {
         let task = (&problem, plan, &points);
-        return super::hessian::sweep(arguments, file, manner, settings, task);
+        return super::hessian::sweep(arguments, wanted, manner, settings, task);
     }
     let mut sources = Sources::new(&arguments.check, &problem, &points, &mut plan)?;
     let kind = if sources.are_several() { "sources-sweep" } else { "sweep" };

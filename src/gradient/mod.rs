@@ -12,4 +12,4 @@ pub use forward::{ForwardGradient, Gradient};
 pub use hessian_file::{Asymmetry, FileHessians, read_hessians};
 pub use parts::PartGradients;
 pub use residual_file::{FileResiduals, read_residual_gradients};
-pub use terms::{SimulationOutputs, TangentBlock};
+pub use terms::{SimulationOutputs, TangentBlock, product};

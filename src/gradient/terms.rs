@@ -93,6 +93,6 @@ pub(super) fn for_each_term(
 }
 
 /// a·b, where an exact zero (no dependence) wins over an infinite or undefined partner.
-pub(super) fn product(a: f64, b: f64) -> f64 {
+pub fn product(a: f64, b: f64) -> f64 {
     if b == 0.0 { 0.0 } else { a * b }
 }

@@ -307,6 +307,11 @@ impl Events {
         along
     }
 
+    /// A formula as an expression.
+    pub fn expression(&self, formula: &Formula) -> (&Graph, NodeId) {
+        (&self.graph, formula.node)
+    }
+
     /// The derivative of a formula along a trajectory with these rates of change.
     pub fn rate(&self, formula: &Formula, at: &Instant<'_>, rates: &[f64]) -> f64 {
         let terms = formula.slopes.iter().map(|&(input, node)| match input {

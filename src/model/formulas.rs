@@ -14,6 +14,8 @@ pub struct ParameterFormulas {
     roots: Vec<NodeId>,
     /// Derivatives of each that are not identically zero.
     derivatives: Vec<Vec<(ParameterIdx, NodeId)>>,
+    /// Those of the derivatives, in their order.
+    second_derivatives: Vec<Vec<Vec<(ParameterIdx, NodeId)>>>,
 }
 
 impl ParameterFormulas {
@@ -45,14 +47,22 @@ impl ParameterFormulas {
         if let Some(known) = self.roots.iter().position(|r| *r == root) {
             return Ok(SlotValue::Formula(FormulaIdx::from_position(known)));
         }
-        let mut tangents = differentiate(&mut self.graph, &[root], |graph, input| match input {
+        let derivatives = self.differentiate(&[root]).pop().unwrap_or_default();
+        let nodes: Vec<NodeId> = derivatives.iter().map(|(_, node)| *node).collect();
+        let second = self.differentiate(&nodes);
+        self.second_derivatives.push(second);
+        self.derivatives.push(derivatives);
+        self.roots.push(root);
+        Ok(SlotValue::Formula(FormulaIdx::from_position(self.roots.len() - 1)))
+    }
+
+    fn differentiate(&mut self, roots: &[NodeId]) -> Vec<Vec<(ParameterIdx, NodeId)>> {
+        let tangents = differentiate(&mut self.graph, roots, |graph, input| match input {
             Input::Slot(slot) => vec![(slot.0, graph.constant(1.0))],
             _ => Vec::new(),
         });
-        let derivatives = tangents.pop().unwrap_or_default();
-        self.derivatives.push(derivatives.into_iter().map(|(p, d)| (ParameterIdx(p), d)).collect());
-        self.roots.push(root);
-        Ok(SlotValue::Formula(FormulaIdx::from_position(self.roots.len() - 1)))
+        let named = |(p, node)| (ParameterIdx(p), node);
+        tangents.into_iter().map(|tangent| tangent.into_iter().map(named).collect()).collect()
     }
 
     /// The value of a formula where the estimated parameters have these linear values.
@@ -71,6 +81,20 @@ impl ParameterFormulas {
             .iter()
             .map(|&(parameter, node)| (parameter, self.evaluate(node, parameters)))
             .collect()
+    }
+
+    /// Its second derivative with respect to two of these.
+    pub fn second_derivative(
+        &self,
+        formula: FormulaIdx,
+        (p, q): (ParameterIdx, ParameterIdx),
+        parameters: &[f64],
+    ) -> f64 {
+        let place = formula.position();
+        let of_p = self.derivatives[place].iter().position(|(own, _)| *own == p);
+        let along = of_p.map(|k| &self.second_derivatives[place][k]);
+        let node = along.and_then(|along| along.iter().find(|(own, _)| *own == q));
+        node.map_or(0.0, |&(_, node)| self.evaluate(node, parameters))
     }
 
     fn evaluate(&self, node: NodeId, parameters: &[f64]) -> f64 {

@@ -16,6 +16,7 @@ mod periods;
 mod rates;
 mod rows;
 mod scale;
+mod slot_jets;
 pub mod standalone;
 mod switches;
 mod timeline;

@@ -1,10 +1,12 @@
 //! From simulated states to measurement rows and the negative log-likelihood.
 
+mod jets;
 mod measure;
 mod noise;
 mod observe;
 mod prior;
 
+pub use jets::Jets;
 pub use measure::Measure;
 pub use noise::{NoiseModel, Prediction};
 pub use observe::{Dependence, Item, Objective};

@@ -76,6 +76,30 @@ impl NoiseModel {
         }
     }
 
+    /// Second derivatives of [`nllh`](Self::nllh): in y twice, in y and sigma, in sigma twice; of each
+    /// side of a kink.
+    pub fn nllh_second_derivatives(self, measured: f64, prediction: Prediction) -> [f64; 3] {
+        let Prediction { y, sigma } = prediction;
+        let z = self.residual(measured, y) / sigma;
+        let slope = self.slope(y) / sigma;
+        // d² transformed / d linear², over sigma.
+        let bend = match self.transformation {
+            Transformation::Lin => 0.0,
+            Transformation::Log | Transformation::Log10 => -slope / y,
+        };
+        match self.distribution {
+            Distribution::Normal => [
+                slope * slope + z * bend,
+                -2.0 * z * slope / sigma,
+                (3.0 * z * z - 1.0) / sigma / sigma,
+            ],
+            Distribution::Laplace => {
+                let sign = crate::graph::sign(z);
+                [sign * bend, -sign * slope / sigma, (2.0 * z.abs() - 1.0) / sigma / sigma]
+            }
+        }
+    }
+
     /// Derivatives of the weighted residual, whose square is [`chi2`](Self::chi2), with respect to y
     /// and to sigma.
     pub fn residual_derivatives(self, measured: f64, prediction: Prediction) -> (f64, f64) {

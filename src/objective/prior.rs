@@ -136,6 +136,31 @@ impl Kernel {
         }
     }
 
+    /// d²E/dx².
+    fn curvature(self, x: f64) -> f64 {
+        match self {
+            Self::Flat
+            | Self::Laplace { .. }
+            | Self::Exponential { .. }
+            | Self::Gamma { shape: 1.0, .. } => 0.0,
+            Self::Normal { sd, .. } => 1.0 / sd / sd,
+            Self::Cauchy { location, scale } => {
+                let z = (x - location) / scale;
+                // 2(1 − z²)/(1 + z²)², whose squares may overflow.
+                let ratio = if z.abs() < 1.0 {
+                    let sum = 1.0 + z * z;
+                    (1.0 - z * z) / (sum * sum)
+                } else {
+                    let w = 1.0 / (z * z);
+                    w * (w - 1.0) / ((1.0 + w) * (1.0 + w))
+                };
+                2.0 * ratio / scale / scale
+            }
+            Self::Gamma { shape, .. } => (shape - 1.0) / x / x,
+            Self::Rayleigh { scale } => 1.0 / scale / scale + 1.0 / x / x,
+        }
+    }
+
     /// E(plus) - E(minus), given plus - minus = `dx`.
     fn difference(self, plus: f64, minus: f64, dx: f64) -> f64 {
         let standard = |location: f64, scale: f64| {
@@ -302,6 +327,29 @@ impl PriorTerm {
             Variable::Theta => kernel.slope(theta_scaled),
             Variable::P => kernel.slope(p_linear) * dp_dtheta,
             Variable::LogP => (1.0 + kernel.slope(log(p_linear))) * (dp_dtheta / p_linear),
+        }
+    }
+
+    /// d²(-ln π)/dθ²: of each side of a kink; NaN outside the support.
+    pub fn second_derivative(&self, theta_scaled: f64, p_linear: f64) -> f64 {
+        let Some(density) = &self.density else { return 0.0 };
+        if !density.contains((theta_scaled, p_linear)) {
+            return f64::NAN;
+        }
+        let kernel = density.kernel;
+        let dp = self.scale.derivative(p_linear);
+        match density.variable {
+            Variable::Theta => kernel.curvature(theta_scaled),
+            Variable::P => {
+                kernel.curvature(p_linear) * dp * dp
+                    + kernel.slope(p_linear) * self.scale.second_derivative(p_linear)
+            }
+            Variable::LogP => {
+                let (u, du) = (log(p_linear), dp / p_linear);
+                // ln p is linear in θ on either logarithmic scale.
+                let d2u = if self.scale == ParameterScale::Lin { -du * du } else { 0.0 };
+                kernel.curvature(u) * du * du + (1.0 + kernel.slope(u)) * d2u
+            }
         }
     }
 

@@ -11,14 +11,19 @@ pub enum Directions<'a> {
     /// So many directions, each of which moves these slots by what the lane says, by
     /// [`Input::SlotTangent`]: one program for all directions, where one for each would be large.
     Any { slots: &'a [SlotIdx], count: usize },
+    /// Forward over forward: `count` inner directions, then an outer one, then for each inner
+    /// direction the mixed second derivative along both. Lanes say by [`Input::SlotTangent`] how these
+    /// slots move: inner, outer and mixed.
+    Second { slots: &'a [SlotIdx], count: usize },
 }
 
 impl Directions<'_> {
-    /// Number of directions.
+    /// Number of directions; mixed second derivatives count as such.
     pub fn count(&self) -> usize {
         match self {
             Self::Slots(slots) => slots.len(),
             Self::Any { count, .. } => *count,
+            Self::Second { count, .. } => 2 * count + 1,
         }
     }
 
@@ -26,7 +31,7 @@ impl Directions<'_> {
     pub fn inputs(&self) -> Vec<Input> {
         match *self {
             Self::Slots(_) => Vec::new(),
-            Self::Any { slots, count } => (0..count)
+            Self::Any { slots, .. } | Self::Second { slots, .. } => (0..self.count())
                 .map(DirectionIdx::from_position)
                 .flat_map(|k| slots.iter().map(move |&slot| Input::SlotTangent(slot, k)))
                 .collect(),
@@ -54,6 +59,9 @@ pub fn tangents<'a>(
     moving: &[DirectionIdx],
 ) -> Vec<Vec<NodeId>> {
     let directions = directions.into();
+    if let Directions::Second { slots, count } = directions {
+        return second(graph, roots, slots, count);
+    }
     let zero = graph.constant(0.0);
     let sparse = differentiate(graph, roots, |graph, input| seed(graph, input, directions, moving));
     let mut dense = vec![vec![zero; roots.len()]; directions.count()];
@@ -63,6 +71,38 @@ pub fn tangents<'a>(
         }
     }
     dense
+}
+
+/// Tangents along inner directions, differentiated once more along the outer one; no direction moves
+/// breakpoints.
+fn second(
+    graph: &mut Graph,
+    roots: &[NodeId],
+    slots: &[SlotIdx],
+    count: usize,
+) -> Vec<Vec<NodeId>> {
+    let first = tangents(graph, roots, Directions::Any { slots, count }, &[]);
+    let all: Vec<NodeId> = roots.iter().chain(first.iter().flatten()).copied().collect();
+    // The outer derivative of the k-th inner tangent of an input stands count + 1 places after it.
+    let place = |inner: Option<DirectionIdx>| {
+        DirectionIdx::from_position(inner.map_or(count, |k| count + 1 + k.position()))
+    };
+    let outer = differentiate(graph, &all, |graph, input| {
+        let moved = match input {
+            Input::State(state) => Input::StateTangent(state, place(None)),
+            Input::StateTangent(state, k) => Input::StateTangent(state, place(Some(k))),
+            Input::Slot(slot) if slots.contains(&slot) => Input::SlotTangent(slot, place(None)),
+            Input::SlotTangent(slot, k) => Input::SlotTangent(slot, place(Some(k))),
+            _ => return Vec::new(),
+        };
+        vec![(0, graph.input(moved))]
+    });
+    let zero = graph.constant(0.0);
+    let dense: Vec<NodeId> =
+        outer.iter().map(|tangent| tangent.first().map_or(zero, |&(_, node)| node)).collect();
+    let mut along = first;
+    along.extend(dense.chunks(roots.len().max(1)).map(<[NodeId]>::to_vec));
+    along
 }
 
 fn seed(
@@ -88,7 +128,7 @@ fn seed(
             Directions::Any { slots, .. } if slots.contains(&slot) => {
                 all().map(|k| (k.0, graph.input(Input::SlotTangent(slot, k)))).collect()
             }
-            Directions::Any { .. } => Vec::new(),
+            Directions::Any { .. } | Directions::Second { .. } => Vec::new(),
         },
         _ => Vec::new(),
     }

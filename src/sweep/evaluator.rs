@@ -5,6 +5,7 @@ use super::lanes::LanePreparation;
 use super::parts::{Partition, PointParts};
 use super::result::{PointResult, ProbePair};
 use super::score::Scorer;
+use super::second::SecondOrder;
 use super::tangents::compile_tangents;
 use crate::engine::{Engine, EngineError, Kernel, LaneStatus, Timeline};
 use crate::index::{ParameterIdx, SimulationIdx, StateIdx};
@@ -47,6 +48,8 @@ pub struct Evaluator<'p> {
     /// None where no estimated parameter reaches a trajectory.
     pub(super) tangents: Vec<TangentKernel>,
     preferred_lanes: usize,
+    /// Second derivatives, where they are wanted.
+    pub(super) second: Option<SecondOrder>,
     /// Those of the problem's further models.
     pub(super) others: Vec<Evaluator<'p>>,
     /// Operations of the replayed steps of all models, of all their tangent programs together.
@@ -137,6 +140,7 @@ impl<'p> Evaluator<'p> {
             wants_gradient: gradient_engine.is_some(),
             no_directions: [Bundle::default()],
             tangents,
+            second: None,
             preferred_lanes: engine.preferred_lanes(),
             step_ops: step_ops + others.iter().map(|o| o.step_ops).sum::<usize>(),
             tangent_ops: tangent_ops + others.iter().map(|o| o.tangent_ops).sum::<usize>(),
@@ -147,6 +151,11 @@ impl<'p> Evaluator<'p> {
     /// The problem that is evaluated.
     pub fn problem(&self) -> &'p OdeProblem {
         self.problem
+    }
+
+    /// How it integrates.
+    pub fn settings(&self) -> Settings {
+        self.settings
     }
 
     /// The compiled observables.
@@ -452,6 +461,18 @@ impl<'e, 'p> Part<'e, 'p> {
         self.parts = parts;
         self.count(&probed);
         Ok(())
+    }
+
+    /// States of a point's own simulation by output.
+    pub(super) fn adaptive_states<'s>(
+        &'s self,
+        point: usize,
+        simulation: SimulationIdx,
+    ) -> impl Fn(usize) -> &'s [f64] + use<'s, 'e, 'p> {
+        let simulations = &self.evaluator.problem.simulations;
+        let lane = point * simulations.len() + simulation.position();
+        let starts = simulations[simulation.position()].starts_with_output;
+        move |output| self.adaptive.values(lane, output, starts)
     }
 
     /// Counts what further probes took.

@@ -8,6 +8,7 @@ use super::evaluator::{Evaluator, MOST_BYTES, Part, ProbeLanes, StepMode, moves_
 use super::integrate::{LaneSet, Run};
 use super::parts::{Differences, WantsFurther};
 use super::result::{Failure, PointResult, ProbePair};
+use super::second::hessians;
 use crate::engine::{EngineError, LaneReport, LaneStatus};
 use crate::gradient::{PartGradients, SimulationOutputs, TangentBlock};
 use crate::index::{ParameterIdx, RowIdx, SimulationIdx};
@@ -49,6 +50,22 @@ pub struct PointCurvature {
     /// Expected second derivatives of the likelihood: Σ (∂h/∂θᵢ·∂h/∂θⱼ + c·∂σ/∂θᵢ·∂σ/∂θⱼ)/σ², where c
     /// is 2 for normal and 1 for Laplace noise.
     pub fisher: Products,
+    /// What a relative error of 1 in the predictions that both parameters reach would do to their
+    /// likelihoods, per relative change of either parameter on its scale: entries below the last digit
+    /// of this are lost in the rounding of states. `[column][component]`.
+    pub resolution: Vec<f64>,
+    pub hessian: OwnHessian,
+}
+
+/// Our own second derivatives of the objective, priors included, `[column][component]`; empty where
+/// they were not asked for ([`Evaluator::with_second_order`]), NaN where they could not be integrated.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct OwnHessian {
+    pub values: Vec<f64>,
+    /// How well the rows' first derivatives are known, carried over to the entries: the program with
+    /// second derivatives rounds these otherwise than that without, and what they differ by, relative
+    /// to themselves, is a sample of the rounding error of either.
+    pub noise: Vec<f64>,
 }
 
 /// Points that were evaluated together.
@@ -137,6 +154,7 @@ impl<'p> Evaluator<'p> {
                 }
             }
             self.add_pairs(&models, points, &requests, &mut curvatures, &mut all)?;
+            self.add_own(&models, points, columns, &mut curvatures, &mut all)?;
             let mut requests = Vec::new();
             for (point, curvature) in curvatures.iter().enumerate() {
                 for pairs in curvature.pairs.chunks(eps.len().max(1)) {
@@ -158,6 +176,45 @@ impl<'p> Evaluator<'p> {
             all.curvatures.extend(curvatures);
         }
         Ok(all)
+    }
+
+    /// Adds our own second derivatives, where they are wanted.
+    fn add_own(
+        &self,
+        models: &[Model<'_, '_, 'p>],
+        points: &[Vec<f64>],
+        columns: &[ParameterIdx],
+        curvatures: &mut [PointCurvature],
+        effort: &mut CurvatureChunk,
+    ) -> Result<(), EngineError> {
+        for model in models {
+            let Some(second) = &model.part.evaluator.second else { continue };
+            let asked = (columns, model.components);
+            let mut count = (0, 0);
+            let of_rows: Vec<Option<&[f64]>> =
+                model.base.iter().map(|base| base.as_ref().map(|b| &*b.gradient)).collect();
+            let of_points = hessians(model.part, second, &of_rows, asked, &mut count)?;
+            effort.lanes += count.0;
+            effort.steps += count.1;
+            for (curvature, of_model) in curvatures.iter_mut().zip(of_points) {
+                curvature.hessian.add(0, &of_model);
+            }
+        }
+        let [first, ..] = models else { return Ok(()) };
+        for (point, curvature) in curvatures.iter_mut().enumerate() {
+            if curvature.hessian.values.is_empty() {
+                continue;
+            }
+            for (k, column) in columns.iter().enumerate() {
+                let Some(own) = first.components.iter().position(|c| c == column) else { continue };
+                let place = column.position();
+                let prior = &self.problem.priors.terms()[place];
+                let here = (points[point][place], first.part.linear[point][place]);
+                let term = prior.second_derivative(here.0, here.1);
+                curvature.hessian.values[k * first.components.len() + own] += term;
+            }
+        }
+        Ok(())
     }
 
     /// Adds the pairs of each (point, parameter, eps), as many at once as fit in memory.
@@ -249,11 +306,11 @@ impl<'m, 'e, 'p> Model<'m, 'e, 'p> {
         let linear = &self.part.linear[point];
         let source = |s| self.own(point, s, linear);
         let of = |derivatives: &dyn Fn(NoiseModel, f64, Prediction) -> (f64, f64)| {
-            self.by_row(linear, &source, derivatives)
+            self.by_row(linear, &source, derivatives, false)
         };
         RowDerivatives {
             gradient: of(&NoiseModel::nllh_derivatives),
-            rounding: of(&rounding),
+            rounding: self.by_row(linear, &source, &rounding, true),
             through_y: of(&|model, measured, p| (model.residual_derivatives(measured, p).0, 0.0)),
             through_sigma: of(&|_, _, prediction| (0.0, 1.0 / prediction.sigma)),
         }
@@ -270,18 +327,23 @@ impl<'m, 'e, 'p> Model<'m, 'e, 'p> {
         }
     }
 
-    /// Derivatives of a number of each row, `[component][row]`, on the parameter scale.
+    /// Derivatives of a number of each row, `[component][row]`, on the parameter scale, or the sums of
+    /// the magnitudes of their terms.
     fn by_row<'s>(
         &self,
         linear: &[f64],
         source: &dyn Fn(SimulationIdx) -> Source<'s>,
         derivatives: &dyn Fn(NoiseModel, f64, Prediction) -> (f64, f64),
+        of_magnitudes: bool,
     ) -> Vec<f64> {
         let evaluator = self.part.evaluator;
         let problem = evaluator.problem;
         let rows = problem.rows.len();
         let mut sums =
             PartGradients::new(problem, &evaluator.objective, linear, self.components, rows);
+        if of_magnitudes {
+            sums = sums.of_magnitudes();
+        }
         for (s, simulation) in problem.simulations.iter().enumerate() {
             let s = SimulationIdx::from_position(s);
             let Source { run, tangents, lane, slots } = source(s);
@@ -392,7 +454,7 @@ impl<'m, 'e, 'p> Model<'m, 'e, 'p> {
             }
             _ => self.own(point, s, &linear),
         };
-        let gradient = self.by_row(&linear, &source, &NoiseModel::nllh_derivatives);
+        let gradient = self.by_row(&linear, &source, &NoiseModel::nllh_derivatives, false);
         let prior = prior.derivative(theta, linear[place]);
         Ok(Side { gradient, prior })
     }
@@ -534,6 +596,14 @@ fn products(
             of.values.resize(size, 0.0);
             of.magnitudes.resize(size, 0.0);
         }
+        curvature.resolution.resize(size, 0.0);
+        let linear = &model.part.linear[point];
+        let relative: Vec<f64> = problem
+            .parameters
+            .iter()
+            .zip(linear)
+            .map(|(parameter, &p)| (parameter.scale.derivative(p) / p).abs())
+            .collect();
         let predictions = &model.part.results[point].predictions;
         for (r, row) in problem.rows.iter().enumerate() {
             let noise = problem.observables[row.observable.position()].noise_model;
@@ -543,6 +613,8 @@ fn products(
                 NoiseDistribution::Normal => 2.0,
                 NoiseDistribution::Laplace => 1.0,
             };
+            let (l_y, l_sigma) = noise.nllh_derivatives(row.measured, predictions[r]);
+            let terms = (l_y * y).abs() + (l_sigma * sigma).abs();
             let of = |c: usize| (base.through_y[c * rows + r], base.through_sigma[c * rows + r]);
             for (k, column) in columns.iter().enumerate() {
                 let Some(own) = model.components.iter().position(|c| c == column) else { continue };
@@ -553,6 +625,13 @@ fn products(
                     let fisher = [y_i * y_j, of_sigma * s_i * s_j];
                     curvature.gauss_newton.add(k * count + c, &gauss_newton);
                     curvature.fisher.add(k * count + c, &fisher);
+                    if (y_i, s_i) != (0.0, 0.0) && (y_j, s_j) != (0.0, 0.0) {
+                        let both =
+                            relative[column.position()] * relative[model.components[c].position()];
+                        if both.is_finite() {
+                            curvature.resolution[k * count + c] += terms * both;
+                        }
+                    }
                 }
             }
         }
@@ -565,6 +644,22 @@ impl Products {
         for term in terms {
             self.values[place] += term;
             self.magnitudes[place] += term.abs();
+        }
+    }
+}
+
+impl OwnHessian {
+    /// Zeros.
+    pub(super) fn new(size: usize) -> Self {
+        Self { values: vec![0.0; size], noise: vec![0.0; size] }
+    }
+
+    /// Adds all entries of another, which may be empty, from an entry on.
+    pub(super) fn add(&mut self, first: usize, other: &Self) {
+        for (own, other) in [(&mut self.values, &other.values), (&mut self.noise, &other.noise)] {
+            let places = first..first + other.len();
+            own.resize(own.len().max(places.end), 0.0);
+            own[places].iter_mut().zip(other).for_each(|(own, other)| *own += other);
         }
     }
 }

@@ -71,6 +71,14 @@ impl LaneSet {
         self.bundles.push(0);
     }
 
+    /// Adds a copy of a lane of another set.
+    pub(super) fn copy(&mut self, other: &Self, lane: usize) {
+        self.simulations.push(other.simulations[lane]);
+        self.slots.push(other.slots[lane].clone());
+        self.parameters.push(other.parameters[lane].clone());
+        self.bundles.push(other.bundles[lane]);
+    }
+
     /// Some of the lanes.
     fn some(&self, lanes: &[usize]) -> Self {
         Self {
@@ -117,6 +125,35 @@ struct LaneCourse {
 }
 
 impl Run {
+    /// Lanes that were one stretch each.
+    pub(super) fn at_once(
+        lanes: LaneSet,
+        initial: Vec<f64>,
+        width: usize,
+        result: BatchResult,
+    ) -> Self {
+        Self { lanes, initial, width, result, last: Vec::new(), courses: Vec::new() }
+    }
+
+    /// Lanes that followed others from happening to happening.
+    pub(super) fn in_phases(
+        lanes: LaneSet,
+        width: usize,
+        outputs: Outputs,
+        reports: Vec<LaneReport>,
+    ) -> Self {
+        let Outputs { initial, values, offsets, last, .. } = outputs;
+        let result = BatchResult { outputs: values, offsets, reports, schedules: Vec::new() };
+        Self { lanes, initial, width, result, last, courses: Vec::new() }
+    }
+
+    /// What a lane that chose its own steps went through: before its first period that is measured,
+    /// if there is such a time, and from there on.
+    pub(super) fn course(&self, lane: usize) -> (Option<&Course>, &Course) {
+        let LaneCourse { before, measured } = &self.courses[lane];
+        (before.as_deref(), measured)
+    }
+
     /// What a step advances, at an output of the lane; NaN where the lane did not get there.
     pub(super) fn values(&self, lane: usize, output: usize, starts_with_output: bool) -> &[f64] {
         let offsets = &self.result.offsets;
@@ -327,7 +364,7 @@ impl Evaluator<'_> {
         if let Steps::Of(run, of) = steps {
             self.mark_reordered(&lanes, run, of, &mut result);
         }
-        Ok(Run { lanes, initial, width: kind.width, result, last: Vec::new(), courses: Vec::new() })
+        Ok(Run::at_once(lanes, initial, kind.width, result))
     }
 
     /// Lanes that followed steps made for breakpoints in another order have no meaning.
@@ -383,16 +420,8 @@ impl Evaluator<'_> {
         let reports = travellers.iter().map(|traveller| traveller.report).collect();
         let courses = before.into_iter().zip(measured);
         let courses = courses.map(|(before, measured)| LaneCourse { before, measured }).collect();
-        let Outputs { initial, values, offsets, last, .. } = outputs;
         drop(travellers);
-        Ok(Run {
-            lanes,
-            initial,
-            width: kind.width,
-            result: BatchResult { outputs: values, offsets, reports, schedules: Vec::new() },
-            last,
-            courses,
-        })
+        Ok(Run { courses, ..Run::in_phases(lanes, kind.width, outputs, reports) })
     }
 
     /// Brings lanes with a pre-equilibration to its steady state. Lanes in which the same slots

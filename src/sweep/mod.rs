@@ -15,13 +15,15 @@ mod outputs;
 mod parts;
 mod result;
 mod score;
+mod second;
 mod steady;
 mod tangents;
 mod traveller;
 mod walk;
 
 pub use evaluator::{EvaluatedChunk, Evaluator, Refine, Settings, StepMode, no_refinement};
-pub use hessian::{CurvatureChunk, GradientPairs, PointCurvature, Products};
+pub use hessian::{CurvatureChunk, GradientPairs, OwnHessian, PointCurvature, Products};
 pub use lanes::{InitialTangents, LanePreparation};
 pub use parts::{Differences, PartPairs, Partition, PartsChunk, PointParts};
 pub use result::{Failure, PointResult, ProbePair};
+pub use second::MovingTimes;
