@@ -320,11 +320,11 @@ pub(super) fn sweep(
         problem.all().map(|m| m.dynamic_directions().len() * m.simulations.len()).sum();
     let integrations = points.len() * (problem.simulation_count() + 2 * plan.eps.len() * dynamic);
     let engines = engines::choose(&arguments.solver, problem, settings, integrations)?;
+    let evaluator = matrix.evaluator(problem, settings, &engines)?;
     result_folder(&folder, arguments.overwrite || arguments.out.is_none())?;
     if !manner.quiet {
         eprintln!("engine: {} ({})", engines.probes.describe(), engines.reason);
     }
-    let evaluator = matrix.evaluator(problem, settings, &engines)?;
     let failed = |name: &str| CliError::output(folder.join(name));
     let create = |name: &str| Output::create(&folder.join(name));
     let mut point_table =

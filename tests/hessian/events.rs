@@ -27,7 +27,7 @@ const MODEL: &str = r#"<?xml version="1.0" encoding="UTF-8"?>
 </eventAssignment></listOfEventAssignments></event></listOfEvents>
 </model></sbml>"#;
 
-const FILES: [(&str, &str); 6] = [
+pub const FILES: [(&str, &str); 6] = [
     ("model.xml", MODEL),
     ("conditions.tsv", "conditionId\nc\n"),
     ("observables.tsv", "observableId\tobservableFormula\tnoiseFormula\no\tx\tsd\n"),

@@ -5,6 +5,7 @@
 
 mod dual;
 mod events;
+mod own;
 
 use dual::Dual;
 use std::collections::BTreeMap;
@@ -552,7 +553,7 @@ fn bad_input_is_refused() {
     for (arguments, parts) in [
         (&["--hessian", "h.csv"][..], &["--hessian", "--order 1"][..]),
         (&["--hessian-kind", "full"], &["--hessian-kind", "--order 1"]),
-        (&["--order", "1"], &["--order 1", "--hessian FILE.csv"]),
+        (&["--order", "1", "--hessian-kind", "fim"], &["--hessian-kind", "--hessian FILE.csv"]),
         (&["--order", "2"], &["--order", "2"]),
     ] {
         let ran = Command::new(env!("CARGO_BIN_EXE_gradsweep"))
