@@ -1264,6 +1264,10 @@ fn help_names_the_options_and_gives_examples() {
         ("simulate", format!("{solver} --at --seed --out --end --steps --variables --amounts")),
         ("power", format!("{solver} --points --seed --eps --parameters --steps --consistent")),
         ("tolerances", format!("{solver} --points --seed --tolerances --eps --accuracy --out")),
+        (
+            "eps-grid",
+            format!("{solver} --points --seed --eps-from --eps-to --per-decade --parameters --out"),
+        ),
         ("startpoints", "--points --seed --out --verbose --quiet".to_owned()),
         ("report", "--out --verbose --quiet".to_owned()),
         ("devices", "--verbose --quiet".to_owned()),
@@ -1276,9 +1280,17 @@ fn help_names_the_options_and_gives_examples() {
         assert!(help.contains(&format!("gradsweep {command}")), "{command}\n{help}");
     }
     let help = well(&folder, "--help").out;
-    for command in
-        ["check", "sweep", "simulate", "power", "tolerances", "startpoints", "report", "devices"]
-    {
+    for command in [
+        "check",
+        "sweep",
+        "simulate",
+        "power",
+        "tolerances",
+        "eps-grid",
+        "startpoints",
+        "report",
+        "devices",
+    ] {
         assert!(help.contains(&format!("\n  {command} ")), "{help}");
     }
     assert!(help.contains("Exit status") && help.contains("Examples:"), "{help}");

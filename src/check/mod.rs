@@ -6,6 +6,7 @@ mod attribution;
 mod averaged;
 mod compare;
 mod diagnosis;
+pub mod eps_grid;
 mod error_model;
 mod estimate;
 mod evidence;

@@ -43,7 +43,7 @@ pub(super) const STEP_FACTOR: f64 = 1.0;
 impl CheckPlan {
     /// Further steps for a cell with these differences: large ones at first, many if those do not
     /// decide. The gradient has no say in it.
-    fn refine(&self, pairs: &[ProbePair]) -> Vec<f64> {
+    pub(super) fn refine(&self, pairs: &[ProbePair]) -> Vec<f64> {
         let ladder: Vec<Rung> = pairs.iter().map(rung).collect();
         if !self.wants_further(&ladder) {
             return Vec::new();

@@ -3,7 +3,7 @@
 use crate::engine::EngineError;
 use crate::gradient::GradientError;
 use crate::model::ModelError;
-use crate::report::{BaselineError, ReportError};
+use crate::report::{BaselineError, RasterError, ReportError};
 use crate::startpoints::StartpointError;
 use std::io;
 use std::path::PathBuf;
@@ -17,6 +17,8 @@ pub enum CliError {
     Startpoints(#[from] StartpointError),
     #[error(transparent)]
     Report(#[from] ReportError),
+    #[error("{}: {source}", .path.display())]
+    Raster { path: PathBuf, source: RasterError },
     #[error(transparent)]
     Gradient(#[from] GradientError),
     #[error(transparent)]

@@ -4,6 +4,7 @@ mod check;
 mod comparing;
 mod devices;
 mod engines;
+mod eps_grid;
 mod error;
 mod gradient;
 mod hessian;
@@ -66,6 +67,7 @@ enum Command {
     Power(power::Arguments),
     Startpoints(startpoints::Arguments),
     Tolerances(tolerances::Arguments),
+    EpsGrid(eps_grid::Arguments),
     Devices(devices::Arguments),
 }
 
@@ -103,6 +105,7 @@ pub fn run() -> ExitCode {
         Command::Simulate(arguments) => simulate::run(&arguments),
         Command::Power(arguments) => power::run(&arguments),
         Command::Tolerances(arguments) => tolerances::run(&arguments, manner),
+        Command::EpsGrid(arguments) => eps_grid::run(&arguments, manner),
         Command::Startpoints(arguments) => startpoints::run(&arguments),
         Command::Devices(arguments) => devices::run(&arguments),
     };

@@ -15,7 +15,7 @@ pub const DEFAULT_EPS: [f64; 5] = [1e-1, 1e-3, 1e-5, 1e-7, 1e-9];
 /// A failure rate whose confidence interval lies above this is consistent.
 pub const DEFAULT_CONSISTENT: f64 = 0.05;
 /// Two-sided confidence of the failure rates' intervals.
-const CONFIDENCE: f64 = 0.95;
+pub const CONFIDENCE: f64 = 0.95;
 
 /// Which engine integrates.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -203,31 +203,6 @@ impl CheckOptions {
         Ok(self.eps.clone())
     }
 
-    /// Positions of the parameters to check: all estimated ones by default.
-    fn selected(&self, problem: &OdeProblem) -> Result<Vec<ParameterIdx>, CliError> {
-        if self.parameters.is_empty() {
-            return Ok((0..problem.parameters.len()).map(ParameterIdx::from_position).collect());
-        }
-        let mut selected = Vec::new();
-        for id in &self.parameters {
-            let Some(position) = problem.parameters.iter().position(|p| p.id == *id) else {
-                let fixed = problem.petab.parameter(id).is_some();
-                let known: Vec<&str> = problem.parameters.iter().map(|p| p.id.as_str()).collect();
-                let what = if fixed { "is not estimated" } else { "is no parameter" };
-                return Err(usage(format!(
-                    "--parameters: {id:?} {what}; estimated are {}",
-                    known.join(", ")
-                )));
-            };
-            let parameter = ParameterIdx::from_position(position);
-            if selected.contains(&parameter) {
-                return Err(usage(format!("--parameters: {id:?} is named twice")));
-            }
-            selected.push(parameter);
-        }
-        Ok(selected)
-    }
-
     /// What to check, once the options have been found good.
     pub fn plan(
         &self,
@@ -237,7 +212,7 @@ impl CheckOptions {
         consistent: f64,
     ) -> Result<CheckPlan, CliError> {
         Ok(CheckPlan {
-            parameters: self.selected(problem)?,
+            parameters: selected(problem, &self.parameters)?,
             eps,
             label: self.label,
             criteria,
@@ -259,6 +234,31 @@ impl CheckOptions {
         let (rtol, atol) = (self.check_rtol, self.check_atol);
         Ok(Criteria { rtol, atol, ..Criteria::default() })
     }
+}
+
+/// The named parameters: all estimated ones where none is named.
+pub fn selected(problem: &OdeProblem, ids: &[String]) -> Result<Vec<ParameterIdx>, CliError> {
+    if ids.is_empty() {
+        return Ok((0..problem.parameters.len()).map(ParameterIdx::from_position).collect());
+    }
+    let mut selected = Vec::new();
+    for id in ids {
+        let Some(position) = problem.parameters.iter().position(|p| p.id == *id) else {
+            let fixed = problem.petab.parameter(id).is_some();
+            let known: Vec<&str> = problem.parameters.iter().map(|p| p.id.as_str()).collect();
+            let what = if fixed { "is not estimated" } else { "is no parameter" };
+            return Err(usage(format!(
+                "--parameters: {id:?} {what}; estimated are {}",
+                known.join(", ")
+            )));
+        };
+        let parameter = ParameterIdx::from_position(position);
+        if selected.contains(&parameter) {
+            return Err(usage(format!("--parameters: {id:?} is named twice")));
+        }
+        selected.push(parameter);
+    }
+    Ok(selected)
 }
 
 /// The points of `--at`.

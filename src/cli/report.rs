@@ -2,8 +2,8 @@
 
 use super::CliError;
 use super::output::Output;
-use crate::report::{sweep_page, sweep_plots};
-use clap::Args;
+use crate::report::{Rasteriser, sweep_page, sweep_plots};
+use clap::{Args, ValueEnum};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -12,15 +12,15 @@ use std::process::ExitCode;
 ///
 /// Reads run.json, parameters.csv, eps.csv, where.csv, points.csv and best.csv; writes one HTML file
 /// with plots, which needs no other file and no network. With --plots the plots alone are written, each
-/// as an SVG file with its legend.
+/// as an SVG or PNG file with its legend.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  \
     gradsweep report stat5-sweep                    stat5-sweep/report.html\n  \
     gradsweep report stat5-sweep --out stat5.html\n  \
     gradsweep report stat5-sweep --out - | gzip > stat5.html.gz\n  \
-    gradsweep report stat5-sweep --plots plots      verdicts.svg, differences.svg, ... in plots/\n\n\
-    SVG becomes PNG or PDF with other programs, which have fonts:\n  \
-    rsvg-convert --zoom 2 plots/verdicts.svg --output verdicts.png\n  \
+    gradsweep report stat5-sweep --plots plots      verdicts.svg, differences.svg, ... in plots/\n  \
+    gradsweep report stat5-sweep --plots plots --format png\n\n\
+    SVG becomes PDF with other programs:\n  \
     inkscape plots/verdicts.svg --export-filename verdicts.pdf")]
 pub struct Arguments {
     /// Folder that `gradsweep sweep` wrote.
@@ -28,14 +28,24 @@ pub struct Arguments {
     /// File for the page; `-` for standard output [default: report.html in the folder].
     #[arg(long, value_name = "FILE.html")]
     out: Option<PathBuf>,
-    /// Write each plot as an SVG file to this folder instead; files of the same names are replaced.
+    /// Write each plot as a file to this folder instead; files of the same names are replaced.
     #[arg(long, value_name = "DIR", conflicts_with = "out")]
     plots: Option<PathBuf>,
+    /// Files of --plots: SVG, or PNG of twice the size in pixels.
+    #[arg(long, value_enum, default_value = "svg", requires = "plots")]
+    format: Format,
+}
+
+/// What a plot's file is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Format {
+    Svg,
+    Png,
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, CliError> {
     if let Some(folder) = &arguments.plots {
-        return write_plots(&arguments.folder, folder);
+        return write_plots(&arguments.folder, folder, arguments.format);
     }
     let out = arguments.out.clone().unwrap_or_else(|| arguments.folder.join("report.html"));
     write(&arguments.folder, &out)?;
@@ -53,15 +63,25 @@ pub(super) fn write(folder: &Path, out: &Path) -> Result<(), CliError> {
     file.write_all(page.as_bytes()).and_then(|()| file.finish()).map_err(CliError::output(out))
 }
 
-fn write_plots(sweep: &Path, folder: &Path) -> Result<ExitCode, CliError> {
+fn write_plots(sweep: &Path, folder: &Path, format: Format) -> Result<ExitCode, CliError> {
     let plots = sweep_plots(sweep)?;
     std::fs::create_dir_all(folder).map_err(CliError::output(folder))?;
+    let rasteriser = (format == Format::Png).then(Rasteriser::default);
     for plot in &plots {
-        let path = folder.join(&plot.name);
+        let mut path = folder.join(&plot.name);
+        let png;
+        let bytes = match &rasteriser {
+            None => plot.svg.as_bytes(),
+            Some(rasteriser) => {
+                // Not `set_extension`: ids may have dots.
+                path = folder.join(format!("{}.png", plot.name.trim_end_matches(".svg")));
+                let raster = |source| CliError::Raster { path: path.clone(), source };
+                png = rasteriser.png(&plot.svg).map_err(raster)?;
+                &png
+            }
+        };
         let mut file = Output::create(&path)?;
-        file.write_all(plot.svg.as_bytes())
-            .and_then(|()| file.finish())
-            .map_err(CliError::output(path))?;
+        file.write_all(bytes).and_then(|()| file.finish()).map_err(CliError::output(path))?;
     }
     let text = format!("{} plots in {}\n", plots.len(), folder.display());
     std::io::stdout().write_all(text.as_bytes()).map_err(CliError::output("-"))?;

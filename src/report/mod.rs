@@ -2,12 +2,14 @@
 
 mod baseline;
 mod csv_tables;
+mod eps_grid;
 pub mod fuzzing;
 mod hessian;
 mod html;
 mod junit;
 mod part_tables;
 mod part_terminal;
+mod raster;
 mod record;
 mod simulations;
 mod sources;
@@ -18,13 +20,15 @@ pub use csv_tables::{
     CheckTable, FailureTable, PointTable, write_eps, write_parameters, write_tolerances,
     write_where,
 };
+pub use eps_grid::{eps_grid_table, name as eps_grid_name, write_best_eps, write_eps_grid};
 pub use hessian::{HessianTable, hessian_table, write_hessian};
-pub use html::{Plot, ReportError, sweep_page, sweep_plots};
+pub use html::{Plot, ReportError, eps_grid_plot, sweep_page, sweep_plots};
 pub use junit::{Case, CaseResult, CheckCases, sweep_cases, write_junit};
 pub use part_tables::{
     ResidualTable, write_attributions, write_groups, write_residual_parameters, write_residual_rows,
 };
 pub use part_terminal::{attribution_table, group_table, residual_tables};
+pub use raster::{RasterError, Rasteriser};
 pub use record::{RunRecord, digest};
 pub use simulations::{write_simulation_table, write_time_course};
 pub use sources::{Compared, sources_table, write_all_parameters, write_sources};

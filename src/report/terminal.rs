@@ -152,7 +152,7 @@ pub fn tolerance_table(rows: &[ToleranceRow]) -> String {
 }
 
 /// Two significant digits, or a whole number.
-fn rounded(value: f64) -> String {
+pub(super) fn rounded(value: f64) -> String {
     let magnitude = value.abs();
     if value.fract() == 0.0 && magnitude < 1e9 {
         format!("{value}")

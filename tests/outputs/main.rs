@@ -356,6 +356,36 @@ fn plots_are_files_of_their_own() {
     }
     assert!(names.iter().any(|n| n.starts_with("eps-01-")), "{names:?}");
     assert!(names.iter().any(|n| n.starts_with("values-01-")), "{names:?}");
+    // The same as pictures, of twice the size, with ink where the words stand.
+    let ran = bench.run("report own --plots pictures --format png");
+    assert_eq!(ran.status, Some(0), "{}", ran.err);
+    for name in &names {
+        let svg = bench.read(&format!("plots/{name}"));
+        let document = roxmltree::Document::parse(&svg).unwrap();
+        let size = ["width", "height"].map(|a| {
+            let length: f64 = document.root_element().attribute(a).unwrap().parse().unwrap();
+            2 * length.ceil() as u32
+        });
+        let ink = |png: &[u8]| {
+            let picture = resvg::tiny_skia::Pixmap::decode_png(png).unwrap();
+            let [width, height] = [picture.width(), picture.height()];
+            assert!(width.abs_diff(size[0]) <= 2 && height.abs_diff(size[1]) <= 2, "{name}");
+            // Of the title: two lines of text below the margin.
+            let dark =
+                |p: &&resvg::tiny_skia::PremultipliedColorU8| p.red() < 100 && p.green() < 100;
+            picture.pixels()[..(width * 50) as usize].iter().filter(dark).count()
+        };
+        let path = format!("pictures/{}", name.replace(".svg", ".png"));
+        let drawn = ink(&fs::read(bench.folder.path().join(path)).unwrap());
+        assert!(drawn > 200, "{name}: {drawn} dark pixels");
+        // Twin: without its words there is none.
+        let bare = svg.replace("<text", "<desc").replace("</text>", "</desc>");
+        let bare = gradsweep::report::Rasteriser::default().png(&bare).unwrap();
+        assert_eq!(ink(&bare), 0, "{name}");
+    }
+    let pictures = fs::read_dir(bench.folder.path().join("pictures")).unwrap().count();
+    assert_eq!(pictures, names.len());
+    bench.refused("report own --format png", &["--plots"]);
     // A folder that is no sweep's is refused before anything is made.
     bench.refused("report nosuch --plots r", &["nosuch/run.json"]);
     bench.refused("report own --plots points.csv", &["points.csv"]);

@@ -5,6 +5,7 @@
 //! template's own escaping only.
 
 mod bars;
+mod eps_panels;
 mod error;
 mod folder;
 mod heat;
@@ -18,6 +19,7 @@ mod table;
 mod text;
 mod vees;
 
+pub use eps_panels::eps_grid_plot;
 pub use error::ReportError;
 pub use plots::Plot;
 pub(super) use text::{clean, escape};

@@ -12,9 +12,9 @@ use super::{bars, heat, scatter, vees};
 use crate::check::VerdictKind;
 
 /// Room around a drawing.
-const MARGIN: f64 = 12.0;
+pub(super) const MARGIN: f64 = 12.0;
 /// Room for a line of text.
-const LINE: f64 = 18.0;
+pub(super) const LINE: f64 = 18.0;
 /// Room for the mark of a legend's entry.
 const MARK: f64 = 16.0;
 /// Room for a letter of a title, and of smaller text.
@@ -32,11 +32,11 @@ pub struct Plot {
 }
 
 /// A word beside its mark.
-struct Entry {
-    class: String,
+pub(super) struct Entry {
+    pub(super) class: String,
     /// Around the origin.
-    d: String,
-    word: &'static str,
+    pub(super) d: String,
+    pub(super) word: &'static str,
 }
 
 /// All plots of the page, in its order.
@@ -95,7 +95,7 @@ fn name(kind: &str, k: usize, panel: &Panel) -> String {
 }
 
 /// A drawing below its titles, the first of them bold, and above its legend.
-fn file(titles: &[&str], legend: &[Entry], drawing: &str, style: &str) -> String {
+pub(super) fn file(titles: &[&str], legend: &[Entry], drawing: &str, style: &str) -> String {
     let [width, height] = size(drawing);
     let titles: Vec<&&str> = titles.iter().filter(|t| !t.is_empty()).collect();
     let top = MARGIN + LINE * titles.len() as f64;
@@ -134,7 +134,7 @@ fn places(legend: &[Entry], width: f64) -> Vec<[f64; 2]> {
 }
 
 /// The rules of the page's plots, with the values of the light theme.
-fn style() -> String {
+pub(super) fn style() -> String {
     let part = |from: &str, to: &str| {
         let (_, rest) = TEMPLATE.split_once(from)?;
         Some(rest.split_once(to)?.0)
