@@ -385,7 +385,6 @@ fn plots_are_files_of_their_own() {
     }
     let pictures = fs::read_dir(bench.folder.path().join("pictures")).unwrap().count();
     assert_eq!(pictures, names.len());
-    bench.refused("report own --format png", &["--plots"]);
     // A folder that is no sweep's is refused before anything is made.
     bench.refused("report nosuch --plots r", &["nosuch/run.json"]);
     bench.refused("report own --plots points.csv", &["points.csv"]);
