@@ -8,12 +8,10 @@
 use super::hessian_file::{HESSIAN, PARAMETER2};
 use crate::index::ParameterIdx;
 use crate::model::EstimatedParameter;
-use crate::petab::Place;
+use crate::petab::{Place, RecordError, Records};
 use crate::startpoints::Points;
-use csv::{ReaderBuilder, StringRecord, Trim};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 pub(super) const POINT: &str = "point";
 pub(super) const ROW: &str = "row";
@@ -23,8 +21,8 @@ pub(super) const GRADIENT: &str = "gradient";
 /// Why a file of gradients cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum GradientError {
-    #[error("{}: {source}", file.display())]
-    Read { file: PathBuf, source: csv::Error },
+    #[error(transparent)]
+    Record(#[from] RecordError),
     #[error(
         "{place}: no column `{POINT}`; expected `{POINT}` and one column for each parameter, or \
          `{POINT}`, `{PARAMETER}`, `{GRADIENT}`"
@@ -36,8 +34,6 @@ pub enum GradientError {
     DuplicateColumn { place: Place, column: String },
     #[error("{place}: no column of a gradient; expected one for each parameter to check")]
     NoGradient { place: Place },
-    #[error("{place}: {found} cells; expected {expected}, as in the header")]
-    Length { place: Place, found: usize, expected: usize },
     #[error(
         "{place}: column `{column}`: `{found}` is not valid; expected a number, or nothing or NaN \
          for a component that is not known"
@@ -103,45 +99,21 @@ pub fn read_gradients(
     parameters: &[EstimatedParameter],
     points: &Points,
 ) -> Result<FileGradients, GradientError> {
-    let failed = |source| GradientError::Read { file: path.to_owned(), source };
-    let text = std::fs::read(path).map_err(|e| failed(e.into()))?;
-    let mut reader = ReaderBuilder::new()
-        .trim(Trim::All)
-        .has_headers(false)
-        .flexible(true)
-        .from_reader(text.as_slice());
-    let name: Arc<Path> = path.into();
-    let place = |record: &StringRecord| Place::of_record(&name, &text, record);
-    let parameter_of: HashMap<&str, usize> =
-        parameters.iter().enumerate().map(|(j, p)| (p.id.as_str(), j)).collect();
-    let point_of: HashMap<&str, usize> =
-        points.ids.iter().enumerate().map(|(i, id)| (id.as_str(), i)).collect();
-
-    let mut header = StringRecord::new();
-    if !reader.read_record(&mut header).map_err(failed)? {
+    let mut records = Records::read(path)?;
+    if records.names.is_empty() {
         return Err(GradientError::NoRows { file: path.to_owned() });
     }
-    // A byte order mark is no part of the first name.
-    let names: Vec<String> =
-        header.iter().map(|name| name.trim_start_matches('\u{feff}').to_owned()).collect();
-    let (point_column, columns) = columns(&names, &place(&header), &parameter_of)?;
+    let (parameter_of, point_of) = (places(parameters, |p| &p.id), places(&points.ids, |id| id));
+    let names = records.names.clone();
+    let (point_column, columns) = columns(&names, &records.header, &parameter_of)?;
     let mut gradients = FileGradients {
         values: vec![vec![f64::NAN; parameters.len()]; points.len()],
         parameters: Vec::new(),
     };
     let mut given = vec![vec![false; parameters.len()]; points.len()];
     let mut rows = 0;
-    let mut record = StringRecord::new();
-    while reader.read_record(&mut record).map_err(failed)? {
-        if record.iter().all(str::is_empty) {
-            continue;
-        }
+    while let Some((here, record)) = records.next()? {
         rows += 1;
-        let here = place(&record);
-        if record.len() != names.len() {
-            let (found, expected) = (record.len(), names.len());
-            return Err(GradientError::Length { place: here, found, expected });
-        }
         let id = &record[point_column];
         let Some(&point) = point_of.get(id) else {
             return Err(GradientError::UnknownPoint { place: here, found: id.to_owned() });
@@ -231,6 +203,14 @@ fn columns(
         return Err(GradientError::NoGradient { place: place.clone() });
     }
     Ok((point, Columns::Wide(of)))
+}
+
+/// The place of each by its id.
+pub(super) fn places<'a, T>(
+    all: &'a [T],
+    id: impl Fn(&'a T) -> &'a str,
+) -> HashMap<&'a str, usize> {
+    all.iter().enumerate().map(|(place, item)| (id(item), place)).collect()
 }
 
 /// A number; NaN for what the tool did not deliver.

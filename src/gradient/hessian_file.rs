@@ -3,15 +3,13 @@
 //! An entry may be given once, in either order of its parameters. An empty cell, `NaN` or an infinite
 //! value is an entry that the tool did not deliver.
 
-use super::file::{GradientError, PARAMETER, POINT, number};
+use super::file::{GradientError, PARAMETER, POINT, number, places};
 use crate::index::{ParameterIdx, PointIdx};
 use crate::model::EstimatedParameter;
-use crate::petab::Place;
+use crate::petab::Records;
 use crate::startpoints::Points;
-use csv::{ReaderBuilder, StringRecord, Trim};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::Arc;
 
 pub(super) const PARAMETER2: &str = "parameter2";
 pub(super) const HESSIAN: &str = "hessian";
@@ -80,44 +78,22 @@ pub fn read_hessians(
     parameters: &[EstimatedParameter],
     points: &Points,
 ) -> Result<FileHessians, GradientError> {
-    let failed = |source| GradientError::Read { file: path.to_owned(), source };
-    let text = std::fs::read(path).map_err(|e| failed(e.into()))?;
-    let mut reader = ReaderBuilder::new()
-        .trim(Trim::All)
-        .has_headers(false)
-        .flexible(true)
-        .from_reader(text.as_slice());
-    let name: Arc<Path> = path.into();
-    let place = |record: &StringRecord| Place::of_record(&name, &text, record);
-    let mut record = StringRecord::new();
-    if !reader.read_record(&mut record).map_err(failed)? {
+    let mut records = Records::read(path)?;
+    if records.names.is_empty() {
         return Err(GradientError::NoHessian { file: path.to_owned() });
     }
-    // A byte order mark is no part of the first name.
-    let names: Vec<&str> = record.iter().map(|name| name.trim_start_matches('\u{feff}')).collect();
-    let columns = [POINT, PARAMETER, PARAMETER2, HESSIAN]
-        .map(|wanted| names.iter().position(|name| *name == wanted));
-    let ([Some(point), Some(row), Some(column), Some(hessian)], 4) = (columns, names.len()) else {
-        let found = names.iter().map(|n| format!("`{n}`")).collect::<Vec<_>>().join(", ");
-        return Err(GradientError::HessianColumns { place: place(&record), found });
+    let Some([point, row, column, hessian]) =
+        records.exactly([POINT, PARAMETER, PARAMETER2, HESSIAN])
+    else {
+        let (place, found) = (records.header.clone(), records.listed());
+        return Err(GradientError::HessianColumns { place, found });
     };
-    let parameter_of: HashMap<&str, usize> =
-        parameters.iter().enumerate().map(|(j, p)| (p.id.as_str(), j)).collect();
-    let point_of: HashMap<&str, usize> =
-        points.ids.iter().enumerate().map(|(i, id)| (id.as_str(), i)).collect();
+    let (parameter_of, point_of) = (places(parameters, |p| &p.id), places(&points.ids, |id| id));
     let mut values = vec![BTreeMap::new(); points.len()];
     let mut is_given = vec![false; parameters.len()];
     let mut is_empty = true;
-    while reader.read_record(&mut record).map_err(failed)? {
-        if record.iter().all(str::is_empty) {
-            continue;
-        }
+    while let Some((here, record)) = records.next()? {
         is_empty = false;
-        let here = place(&record);
-        if record.len() != 4 {
-            let found = record.len();
-            return Err(GradientError::Length { place: here, found, expected: 4 });
-        }
         let text = |column: usize| record[column].to_owned();
         let Some(&i) = point_of.get(&record[point]) else {
             return Err(GradientError::UnknownPoint { place: here, found: text(point) });

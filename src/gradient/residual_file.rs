@@ -2,16 +2,13 @@
 //! `parameter` and `gradient`. Rows are numbered through the measurement files, from 1; values are
 //! derivatives of (h(y) − h(m))/σ on the parameter scale.
 
-use super::file::{GRADIENT, GradientError, PARAMETER, POINT, ROW, number};
+use super::file::{GRADIENT, GradientError, PARAMETER, POINT, ROW, number, places};
 use crate::index::ParameterIdx;
 use crate::model::EstimatedParameter;
-use crate::petab::Place;
+use crate::petab::Records;
 use crate::startpoints::Points;
-use csv::{ReaderBuilder, StringRecord, Trim};
 use std::collections::HashMap;
-use std::fs::File;
 use std::path::Path;
-use std::sync::Arc;
 
 /// Derivatives by point, parameter and row.
 #[derive(Debug, Clone, PartialEq)]
@@ -41,45 +38,23 @@ pub fn read_residual_gradients(
     points: &Points,
     numbers: &[usize],
 ) -> Result<FileResiduals, GradientError> {
-    let failed = |source| GradientError::Read { file: path.to_owned(), source };
-    let file = File::open(path).map_err(|e| failed(e.into()))?;
-    let mut reader =
-        ReaderBuilder::new().trim(Trim::All).has_headers(false).flexible(true).from_reader(file);
-    let name: Arc<Path> = path.into();
-    let place = |record: &StringRecord| {
-        let line = record.position().map_or(1, |p| p.line() as usize);
-        Place { file: name.clone(), line }
-    };
-    let mut record = StringRecord::new();
-    if !reader.read_record(&mut record).map_err(failed)? {
+    let mut records = Records::read(path)?;
+    if records.names.is_empty() {
         return Err(GradientError::NoRows { file: path.to_owned() });
     }
-    // A byte order mark is no part of the first name.
-    let names: Vec<&str> = record.iter().map(|name| name.trim_start_matches('\u{feff}')).collect();
-    let columns = [POINT, ROW, PARAMETER, GRADIENT].map(|n| names.iter().position(|m| *m == n));
-    let ([Some(point), Some(row), Some(parameter), Some(gradient)], 4) = (columns, names.len())
+    let Some([point, row, parameter, gradient]) =
+        records.exactly([POINT, ROW, PARAMETER, GRADIENT])
     else {
-        let found = names.iter().map(|n| format!("`{n}`")).collect::<Vec<_>>().join(", ");
-        return Err(GradientError::ResidualColumns { place: place(&record), found });
+        let (place, found) = (records.header.clone(), records.listed());
+        return Err(GradientError::ResidualColumns { place, found });
     };
-    let parameter_of: HashMap<&str, usize> =
-        parameters.iter().enumerate().map(|(j, p)| (p.id.as_str(), j)).collect();
-    let point_of: HashMap<&str, usize> =
-        points.ids.iter().enumerate().map(|(i, id)| (id.as_str(), i)).collect();
+    let (parameter_of, point_of) = (places(parameters, |p| &p.id), places(&points.ids, |id| id));
     let row_of: HashMap<usize, usize> = numbers.iter().enumerate().map(|(r, n)| (*n, r)).collect();
     let mut values = vec![vec![Vec::new(); parameters.len()]; points.len()];
     let mut given = vec![vec![Vec::new(); parameters.len()]; points.len()];
     let mut is_empty = true;
-    while reader.read_record(&mut record).map_err(failed)? {
-        if record.iter().all(str::is_empty) {
-            continue;
-        }
+    while let Some((here, record)) = records.next()? {
         is_empty = false;
-        let here = place(&record);
-        if record.len() != 4 {
-            let found = record.len();
-            return Err(GradientError::Length { place: here, found, expected: 4 });
-        }
         let text = |column: usize| record[column].to_owned();
         let Some(&i) = point_of.get(&record[point]) else {
             return Err(GradientError::UnknownPoint { place: here, found: text(point) });

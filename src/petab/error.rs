@@ -15,18 +15,6 @@ pub struct Place {
     pub line: usize,
 }
 
-impl Place {
-    /// Of a record of a CSV text. The reader's own line is that of the empty lines before it.
-    pub fn of_record(file: &Arc<Path>, text: &[u8], record: &csv::StringRecord) -> Self {
-        let line = record.position().map_or(1, |position| {
-            let rest = text.get(position.byte() as usize..).unwrap_or_default();
-            let skipped = rest.iter().take_while(|byte| matches!(byte, b'\r' | b'\n'));
-            position.line() as usize + skipped.filter(|byte| **byte == b'\n').count()
-        });
-        Self { file: file.clone(), line }
-    }
-}
-
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{}", self.file.display(), self.line)

@@ -19,6 +19,7 @@ mod names;
 mod observables;
 mod parameters;
 mod priors;
+mod records;
 mod table;
 mod yaml;
 
@@ -32,6 +33,7 @@ pub use names::{ModelEntity, check_names};
 pub use observables::{NoiseDistribution, Observable, Transformation};
 pub use parameters::{Parameter, ParameterScale};
 pub use priors::{Distribution, Prior, PriorSpace};
+pub use records::{RecordError, Records};
 pub use table::{Row, Table, is_identifier};
 
 use ids::Ids;

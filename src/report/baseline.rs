@@ -5,12 +5,10 @@
 //! not looked at. Parameters that the file lacks are not known to fail.
 
 use crate::model::EstimatedParameter;
-use crate::petab::Place;
-use csv::{ReaderBuilder, StringRecord, Trim};
+use crate::petab::{Place, RecordError, Records};
 use serde::Serialize;
 use std::collections::HashSet;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::path::Path;
 
 const PARAMETER: &str = "parameter";
 const FAILURE: &str = "consistent_failure";
@@ -19,16 +17,14 @@ const SOURCE: &str = "source";
 /// Why a file of known failures cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum BaselineError {
-    #[error("{}: {source}", file.display())]
-    Read { file: PathBuf, source: csv::Error },
+    #[error(transparent)]
+    Record(#[from] RecordError),
     #[error(
         "{place}: no column `{column}`; expected `{PARAMETER}` and `{FAILURE}`, as parameters.csv of a sweep has"
     )]
     MissingColumn { place: Place, column: &'static str },
     #[error("{place}: column `{column}` occurs twice")]
     DuplicateColumn { place: Place, column: &'static str },
-    #[error("{place}: {found} cells; expected {expected}, as in the header")]
-    Length { place: Place, found: usize, expected: usize },
     #[error(
         "{place}: column `{PARAMETER}`: `{found}` is no estimated parameter; expected {}",
         expected.join(", ")
@@ -69,41 +65,21 @@ impl Baseline {
     /// # Errors
     /// See [`BaselineError`]; every message names file and line.
     pub fn read(path: &Path, parameters: &[EstimatedParameter]) -> Result<Self, BaselineError> {
-        let failed = |source| BaselineError::Read { file: path.to_owned(), source };
-        let text = std::fs::read(path).map_err(|e| failed(e.into()))?;
-        let mut reader = ReaderBuilder::new()
-            .trim(Trim::All)
-            .has_headers(false)
-            .flexible(true)
-            .from_reader(text.as_slice());
-        let name: Arc<Path> = path.into();
-        let place = |record: &StringRecord| Place::of_record(&name, &text, record);
-        let mut header = StringRecord::new();
-        reader.read_record(&mut header).map_err(failed)?;
+        let mut records = Records::read(path)?;
+        let header = &records.header;
         let find = |wanted: &'static str| {
-            // A byte order mark is no part of the first name.
-            let is_it = |name: &str| name.trim_start_matches('\u{feff}') == wanted;
-            let mut found = (0..header.len()).filter(|&k| is_it(&header[k]));
+            let mut found = (0..records.names.len()).filter(|&k| records.names[k] == wanted);
             match (found.next(), found.next()) {
                 (at, None) => Ok(at),
-                _ => Err(BaselineError::DuplicateColumn { place: place(&header), column: wanted }),
+                _ => Err(BaselineError::DuplicateColumn { place: header.clone(), column: wanted }),
             }
         };
-        let missing = |column| BaselineError::MissingColumn { place: place(&header), column };
+        let missing = |column| BaselineError::MissingColumn { place: header.clone(), column };
         let parameter_at = find(PARAMETER)?.ok_or_else(|| missing(PARAMETER))?;
         let failure_at = find(FAILURE)?.ok_or_else(|| missing(FAILURE))?;
         let source_at = find(SOURCE)?;
         let (mut seen, mut known) = (HashSet::new(), Vec::new());
-        let mut record = StringRecord::new();
-        while reader.read_record(&mut record).map_err(failed)? {
-            if record.iter().all(str::is_empty) {
-                continue;
-            }
-            let here = place(&record);
-            if record.len() != header.len() {
-                let (found, expected) = (record.len(), header.len());
-                return Err(BaselineError::Length { place: here, found, expected });
-            }
+        while let Some((here, record)) = records.next()? {
             let id = &record[parameter_at];
             if !parameters.iter().any(|p| p.id == id) {
                 let expected = parameters.iter().map(|p| format!("`{}`", p.id)).collect();
