@@ -19,6 +19,7 @@ mod residuals;
 mod run;
 mod statistics;
 mod table;
+mod tally;
 pub mod tolerances;
 mod verdict;
 
@@ -45,8 +46,9 @@ pub use residuals::{
     ResidualCells, ResidualRow, ResidualSummary, check_residuals, own_residual_derivatives,
 };
 pub use run::{
-    AllowanceSource, CheckPlan, CheckSummary, GradientSource, JudgedCell, JudgedPoint, PointSink,
-    Source, judge_point, own_gradient, run, run_sources, run_with_allowance,
+    AllowanceSource, CheckPlan, CheckSummary, GradientSource, JudgedCell, JudgedPoint, PlacedSink,
+    PointSink, Source, Supplied, Supply, judge_all, judge_point, own_gradient, run, run_sources,
+    run_with_allowance,
 };
 pub use statistics::{
     CellSummary, EpsStatistics, ErrorQuantiles, ParameterStatistics, is_consistent,

@@ -1,10 +1,11 @@
 //! `--order 1` of `check` and `sweep`: the second derivatives that another tool has computed.
 
+use super::folder::result_folder;
 use super::gradient::{FORWARD, claimed_accuracy, tighter};
 use super::localise::{LocaliseOptions, Mode, remove_stale};
 use super::options::{CheckOptions, usage};
 use super::outcome::OutcomeOptions;
-use super::output::{Output, result_folder};
+use super::output::Output;
 use super::{CliError, Manner, check, engines, sweep};
 use crate::check::{
     CheckPlan, HessianKind, HessianSource, HessianSummary, JudgedHessian, VerdictKind,
@@ -223,8 +224,9 @@ pub(super) fn check(
 /// Report of a sweep over second derivatives.
 pub const HESSIAN: &str = "hessian.csv";
 /// Reports of other sweeps.
-const OTHERS: [&str; 9] = [
+const OTHERS: [&str; 10] = [
     "checks.csv",
+    "checks.csv.zst",
     "best.csv",
     "parameters.csv",
     "eps.csv",
@@ -251,7 +253,7 @@ pub(super) fn sweep(
         problem.all().map(|m| m.dynamic_directions().len() * m.simulations.len()).sum();
     let integrations = points.len() * (problem.simulation_count() + 2 * plan.eps.len() * dynamic);
     let engines = engines::choose(&arguments.solver, problem, settings, integrations)?;
-    result_folder(&folder, arguments.overwrite || arguments.out.is_none())?;
+    let _lock = result_folder(&folder, arguments.replacing())?;
     if !manner.quiet {
         eprintln!("engine: {} ({})", engines.probes.describe(), engines.reason);
     }
