@@ -1260,7 +1260,14 @@ fn help_names_the_options_and_gives_examples() {
                  --by --mode";
     for (command, options) in [
         ("check", format!("{solver} {check} --detailed")),
-        ("sweep", format!("{solver} {check} --points --consistent --overwrite")),
+        (
+            "sweep",
+            format!(
+                "{solver} {check} --points --consistent --overwrite --resume --shard --detail \
+                 --compress"
+            ),
+        ),
+        ("merge", "--out --overwrite --verbose --quiet".to_owned()),
         ("simulate", format!("{solver} --at --seed --out --end --steps --variables --amounts")),
         ("power", format!("{solver} --points --seed --eps --parameters --steps --consistent")),
         ("tolerances", format!("{solver} --points --seed --tolerances --eps --accuracy --out")),
@@ -1276,9 +1283,17 @@ fn help_names_the_options_and_gives_examples() {
         assert!(help.contains(&format!("gradsweep {command}")), "{command}\n{help}");
     }
     let help = well(&folder, "--help").out;
-    for command in
-        ["check", "sweep", "simulate", "power", "tolerances", "startpoints", "report", "devices"]
-    {
+    for command in [
+        "check",
+        "sweep",
+        "merge",
+        "simulate",
+        "power",
+        "tolerances",
+        "startpoints",
+        "report",
+        "devices",
+    ] {
         assert!(help.contains(&format!("\n  {command} ")), "{help}");
     }
     assert!(help.contains("Exit status") && help.contains("Examples:"), "{help}");
