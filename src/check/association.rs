@@ -103,11 +103,11 @@ pub fn associations(
     let (lower, upper) = (parameter.lower_scaled, parameter.upper_scaled);
     let near = NEAR_BOUND * (upper - lower);
     let of = |covariate: Covariate, i: usize| match covariate {
-        Covariate::Value => cells.values[i],
+        Covariate::Value => cells.values.get(i),
         Covariate::Objective => deciles[i],
         Covariate::Steps => points[i].steps as f64,
         Covariate::AtBound => {
-            let value = cells.values[i];
+            let value = cells.values.get(i);
             let is_near = near.is_finite() && (value - lower <= near || upper - value <= near);
             f64::from(u8::from(is_near))
         }

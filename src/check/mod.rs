@@ -4,6 +4,7 @@
 mod association;
 mod attribution;
 mod averaged;
+mod column;
 mod compare;
 mod diagnosis;
 mod error_model;

@@ -1,5 +1,6 @@
 //! Statistics of one parameter over all points.
 
+use super::column::Column;
 use super::error_model::ErrorModel;
 use super::evidence::{binomial_evidence, holm};
 use super::verdict::{Reason, VerdictKind};
@@ -50,10 +51,9 @@ pub struct ErrorQuantiles {
 }
 
 impl ErrorQuantiles {
-    fn of(mut errors: Vec<f64>) -> Self {
-        errors.sort_unstable_by(f64::total_cmp);
-        let [q25, median, q75, q90, max] =
-            [0.25, 0.5, 0.75, 0.9, 1.0].map(|q| quantile(&errors, q));
+    /// Of ascending errors.
+    fn of(errors: &[f64]) -> Self {
+        let [q25, median, q75, q90, max] = [0.25, 0.5, 0.75, 0.9, 1.0].map(|q| quantile(errors, q));
         let mut distances: Vec<f64> = errors.iter().map(|e| (e - median).abs()).collect();
         distances.sort_unstable_by(f64::total_cmp);
         Self { median, mad: quantile(&distances, 0.5), q25, q75, q90, max }
@@ -115,13 +115,13 @@ pub fn is_consistent(failed: usize, decided: usize, confidence: f64, threshold: 
 #[derive(Debug, Clone, Default)]
 pub struct Cells {
     pub(super) kinds: Vec<VerdictKind>,
-    pub(super) values: Vec<f64>,
+    pub(super) values: Column,
     reasons: [usize; Reason::ALL.len()],
     one_sided: usize,
     /// |gradient − estimate|/|estimate| where that is decided and finite.
-    errors: Vec<f64>,
+    errors: Column,
     /// Finite ones only.
-    thresholds: Vec<f64>,
+    thresholds: Column,
 }
 
 impl Cells {
@@ -135,14 +135,18 @@ impl Cells {
         self.one_sided += usize::from(cell.is_one_sided);
         if matches!(cell.kind, VerdictKind::Pass | VerdictKind::Fail) {
             let error = ((cell.gradient - cell.estimate) / cell.estimate).abs();
-            self.errors.extend(error.is_finite().then_some(error));
+            if error.is_finite() {
+                self.errors.push(error);
+            }
         }
-        self.thresholds.extend(cell.threshold.is_finite().then_some(cell.threshold));
+        if cell.threshold.is_finite() {
+            self.thresholds.push(cell.threshold);
+        }
     }
 
     /// Statistics of the parameter, as if it were the only one.
     pub fn statistics(
-        &mut self,
+        &self,
         parameter: ParameterIdx,
         eps: &[EpsStatistics],
         confidence: f64,
@@ -159,7 +163,7 @@ impl Cells {
             ErrorModel::fit(&own().map(|e| (e.eps, error(e))).collect::<Vec<_>>())
         };
         let p_value = binomial_evidence(failed, passed + failed, threshold);
-        self.thresholds.sort_unstable_by(f64::total_cmp);
+        let thresholds = self.thresholds.sorted();
         let points = self.kinds.len();
         ParameterStatistics {
             parameter,
@@ -170,8 +174,8 @@ impl Cells {
             failure_interval,
             p_value,
             p_holm: p_value,
-            errors: ErrorQuantiles::of(self.errors.clone()),
-            detectable_error: detectable_error(&self.thresholds, points, confidence, threshold),
+            errors: ErrorQuantiles::of(&self.errors.sorted()),
+            detectable_error: detectable_error(&thresholds, points, confidence, threshold),
             best_eps: best.map_or(f64::NAN, |e| e.eps),
             models: [model(|e| e.plain_error), model(|e| e.paired_error)],
             is_consistent_failure: is_consistent(failed, passed + failed, confidence, threshold),
@@ -227,19 +231,15 @@ fn detectable_error(thresholds: &[f64], points: usize, confidence: f64, threshol
 }
 
 impl EpsStatistics {
-    /// From the relative deviations (plain, paired) over points.
-    pub fn new(parameter: ParameterIdx, eps: f64, deviations: &[[f64; 2]]) -> Self {
-        let median = |which: usize| {
-            let mut values: Vec<f64> = deviations.iter().map(|d| d[which]).collect();
-            values.sort_unstable_by(f64::total_cmp);
-            quantile(&values, 0.5)
-        };
+    /// From the relative deviations over points, plain and paired.
+    pub(super) fn new(parameter: ParameterIdx, eps: f64, deviations: &[Column; 2]) -> Self {
+        let [plain, paired] = deviations.each_ref().map(Column::sorted);
         Self {
             parameter,
             eps,
-            points: deviations.len(),
-            plain_error: median(0),
-            paired_error: median(1),
+            points: plain.len(),
+            plain_error: quantile(&plain, 0.5),
+            paired_error: quantile(&paired, 0.5),
         }
     }
 }

@@ -2,6 +2,7 @@
 //! grows with its points. A million points of 9 parameters with 5 eps take 0.9 GB.
 
 use super::association::{PointFacts, associations, deciles};
+use super::column::Column;
 use super::diagnosis::{MOST_SAMPLES, Sample, SampleCell, common_causes, diagnose};
 use super::estimate::Differences;
 use super::run::{CheckPlan, CheckSummary, JudgedCell, JudgedPoint};
@@ -53,13 +54,13 @@ impl Tally {
         known: &[EstimatedParameter],
         facts: &[PointFacts],
     ) -> CheckSummary {
-        let Self { samples, mut cells, spread } = self;
+        let Self { samples, cells, spread } = self;
         let eps = spread.statistics(plan);
-        let statistics = |(&p, cells): (&ParameterIdx, &mut Cells)| -> ParameterStatistics {
+        let statistics = |(&p, cells): (&ParameterIdx, &Cells)| -> ParameterStatistics {
             cells.statistics(p, &eps, plan.confidence, plan.consistent)
         };
         let mut parameters: Vec<ParameterStatistics> =
-            plan.parameters.iter().zip(&mut cells).map(statistics).collect();
+            plan.parameters.iter().zip(&cells).map(statistics).collect();
         adjust(&mut parameters);
         let deciles = deciles(facts);
         let associations = plan
@@ -102,12 +103,12 @@ fn sample(theta: &[f64], judged: &JudgedPoint) -> Option<Sample> {
 /// whose estimate decided.
 struct EpsSpread {
     /// `[parameter][eps]`, flat.
-    deviations: Vec<Vec<[f64; 2]>>,
+    deviations: Vec<[Column; 2]>,
 }
 
 impl EpsSpread {
     fn new(plan: &CheckPlan) -> Self {
-        Self { deviations: vec![Vec::new(); plan.parameters.len() * plan.eps.len()] }
+        Self { deviations: vec![Default::default(); plan.parameters.len() * plan.eps.len()] }
     }
 
     fn add(&mut self, judged: &JudgedPoint, plan: &CheckPlan) {
@@ -119,7 +120,7 @@ impl EpsSpread {
             let pair = [deviation(row.fd_c), deviation(row.paired_c)];
             let decided = matches!(cell.verdict.kind, VerdictKind::Pass | VerdictKind::Fail);
             if decided && pair.iter().all(|d| d.is_finite()) {
-                self.deviations[i].push(pair);
+                self.deviations[i].iter_mut().zip(pair).for_each(|(column, d)| column.push(d));
             }
         }
     }
