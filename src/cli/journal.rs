@@ -10,7 +10,7 @@ use super::shard::Shard;
 use crate::check::{CheckPlan, Supplied};
 use crate::report::RunRecord;
 use crate::startpoints::Points;
-use crate::sweep::{Evaluator, Journal, JournalChunk, JournalReader};
+use crate::sweep::{Evaluator, Grid, Journal, JournalChunk, JournalReader};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, VecDeque};
@@ -197,9 +197,16 @@ pub struct Supplier<'a> {
 impl Supplier<'_> {
     /// The next points; none at the end.
     pub fn next(&mut self) -> Result<Option<Supplied>, CliError> {
+        let Range { start, end } = self.range;
+        let grid = Grid {
+            problem: self.evaluator.problem(),
+            parameters: &self.plan.parameters,
+            eps: &self.plan.eps,
+        };
+        let is_good =
+            |chunk: &JournalChunk| chunk.evaluated.points.len() <= end - start && chunk.fits(grid);
         while let Some(reader) = self.readers.front_mut().or(self.begun.as_mut()) {
-            let chunk =
-                reader.next_chunk(self.range.start).map_err(CliError::output(&self.path))?;
+            let chunk = reader.next_chunk(start, is_good).map_err(CliError::output(&self.path))?;
             if let Some(JournalChunk { evaluated, failed_engine, .. }) = chunk {
                 let end = self.range.start + evaluated.points.len();
                 let theta_scaled = self.points.some(self.range.start..end)?;

@@ -124,7 +124,9 @@ fn check_points(shard: &Begun) -> Result<(), CliError> {
     let mut reader = Begun::open(folder, false)?.reader;
     let range = shard.header.range();
     let mut next = range.start;
-    while let Some(chunk) = reader.next_chunk(next).map_err(CliError::output(&shard.path))? {
+    while let Some(chunk) =
+        reader.next_chunk(next, |_| true).map_err(CliError::output(&shard.path))?
+    {
         next += chunk.evaluated.points.len();
     }
     if next == range.end {

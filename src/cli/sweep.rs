@@ -233,7 +233,8 @@ pub(super) fn carry_out(
         plan: &plan,
         points: &points,
         engines: &engines,
-        interrupt: Interrupt::listen(),
+        // Merging can begin again at any time.
+        interrupt: if is_merging { Interrupt::default() } else { Interrupt::listen() },
         range,
         readers: shards.into_iter().map(|shard| shard.reader).collect(),
         begun: begun.map(|begun| begun.reader),

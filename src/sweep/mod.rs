@@ -23,7 +23,7 @@ mod walk;
 
 pub use evaluator::{EvaluatedChunk, Evaluator, Refine, Settings, StepMode, no_refinement};
 pub use hessian::{CurvatureChunk, GradientPairs, PointCurvature, Products};
-pub use journal::{Journal, JournalChunk, JournalReader};
+pub use journal::{Grid, Journal, JournalChunk, JournalReader};
 pub use lanes::{InitialTangents, LanePreparation};
 pub use parts::{Differences, PartPairs, Partition, PartsChunk, PointParts};
 pub use result::{Failure, PointResult, ProbePair};

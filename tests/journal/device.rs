@@ -71,7 +71,7 @@ fn attempt(journal: &Path, batches: usize) -> Result<(Vec<JudgedPoint>, String),
     let mut next = 0;
     let mut supply = || -> Result<Option<Supplied>, EngineError> {
         if let Some(own) = &mut reader {
-            if let Some(chunk) = own.next_chunk(next).unwrap() {
+            if let Some(chunk) = own.next_chunk(next, |_| true).unwrap() {
                 let theta_scaled = theta[next..next + chunk.evaluated.points.len()].to_vec();
                 next += theta_scaled.len();
                 return Ok(Some(Supplied { theta_scaled, evaluated: chunk.evaluated }));

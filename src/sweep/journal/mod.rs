@@ -10,8 +10,10 @@
 //! written: its points are evaluated again.
 
 mod codec;
+mod fits;
 
 pub use codec::JournalChunk;
+pub use fits::Grid;
 
 use sha2::{Digest, Sha256};
 use std::fs::{File, OpenOptions};
@@ -130,11 +132,16 @@ impl JournalReader {
         Ok((reader, header))
     }
 
-    /// The next points, from this number on; none at the end and where something is wrong.
-    pub fn next_chunk(&mut self, first: usize) -> io::Result<Option<JournalChunk>> {
+    /// The next points, which must begin with this number and be good; none at the end and where
+    /// something is wrong.
+    pub fn next_chunk(
+        &mut self,
+        first: usize,
+        is_good: impl Fn(&JournalChunk) -> bool,
+    ) -> io::Result<Option<JournalChunk>> {
         let (end, chain) = (self.end, self.chain);
         let chunk = self.next_bytes()?.and_then(|bytes| JournalChunk::decode(&bytes));
-        let chunk = chunk.filter(|chunk| chunk.first == first);
+        let chunk = chunk.filter(|chunk| chunk.first == first && is_good(chunk));
         if chunk.is_none() {
             (self.end, self.chain) = (end, chain);
         }
@@ -202,7 +209,7 @@ mod tests {
         let (mut reader, header) = JournalReader::open(path, true).unwrap();
         assert_eq!(header.as_deref(), Some(b"header".as_slice()));
         let mut count = 0;
-        while let Some(found) = reader.next_chunk(2 * count).unwrap() {
+        while let Some(found) = reader.next_chunk(2 * count, |_| true).unwrap() {
             assert_eq!(found, chunk(2 * count, 2));
             count += 1;
         }
@@ -268,7 +275,7 @@ mod tests {
         for bytes in [b"".as_slice(), b"gsweep", b"point,objective,status\n0,1,ok\n"] {
             std::fs::write(&path, bytes).unwrap();
             let (mut reader, header) = JournalReader::open(&path, false).unwrap();
-            assert_eq!((header, reader.next_chunk(0).unwrap()), (None, None));
+            assert_eq!((header, reader.next_chunk(0, |_| true).unwrap()), (None, None));
         }
     }
 }
