@@ -1260,7 +1260,14 @@ fn help_names_the_options_and_gives_examples() {
                  --by --mode";
     for (command, options) in [
         ("check", format!("{solver} {check} --detailed")),
-        ("sweep", format!("{solver} {check} --points --consistent --overwrite")),
+        (
+            "sweep",
+            format!(
+                "{solver} {check} --points --consistent --overwrite --resume --shard --detail \
+                 --compress"
+            ),
+        ),
+        ("merge", "--out --overwrite --verbose --quiet".to_owned()),
         ("simulate", format!("{solver} --at --seed --out --end --steps --variables --amounts")),
         ("power", format!("{solver} --points --seed --eps --parameters --steps --consistent")),
         ("tolerances", format!("{solver} --points --seed --tolerances --eps --accuracy --out")),
@@ -1283,6 +1290,7 @@ fn help_names_the_options_and_gives_examples() {
     for command in [
         "check",
         "sweep",
+        "merge",
         "simulate",
         "power",
         "tolerances",

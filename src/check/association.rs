@@ -4,7 +4,7 @@
 //! where nothing was decided have no part in it.
 
 use super::evidence::{holm, rank_test};
-use super::statistics::{CellSummary, quantile};
+use super::statistics::{Cells, quantile};
 use super::verdict::VerdictKind;
 use crate::index::ParameterIdx;
 use crate::model::EstimatedParameter;
@@ -96,24 +96,24 @@ pub fn deciles(points: &[PointFacts]) -> Vec<f64> {
 pub fn associations(
     index: ParameterIdx,
     parameter: &EstimatedParameter,
-    cells: &[CellSummary],
+    cells: &Cells,
     points: &[PointFacts],
     deciles: &[f64],
 ) -> Vec<Association> {
     let (lower, upper) = (parameter.lower_scaled, parameter.upper_scaled);
     let near = NEAR_BOUND * (upper - lower);
     let of = |covariate: Covariate, i: usize| match covariate {
-        Covariate::Value => cells[i].value,
+        Covariate::Value => cells.values.get(i),
         Covariate::Objective => deciles[i],
         Covariate::Steps => points[i].steps as f64,
         Covariate::AtBound => {
-            let value = cells[i].value;
+            let value = cells.values.get(i);
             let is_near = near.is_finite() && (value - lower <= near || upper - value <= near);
             f64::from(u8::from(is_near))
         }
     };
     let places = |kind: VerdictKind| -> Vec<usize> {
-        (0..cells.len()).filter(|&i| cells[i].kind == kind).collect()
+        (0..cells.kinds.len()).filter(|&i| cells.kinds[i] == kind).collect()
     };
     let (failing, passing) = (places(VerdictKind::Fail), places(VerdictKind::Pass));
     let mut found: Vec<(Association, [Vec<f64>; 2])> = Vec::new();
@@ -207,6 +207,7 @@ fn rounded(value: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::check::CellSummary;
     use crate::petab::ParameterScale;
 
     fn parameter() -> EstimatedParameter {
@@ -247,7 +248,7 @@ mod tests {
         associations(
             ParameterIdx::from_position(0),
             &parameter(),
-            &cells,
+            &cells.iter().collect(),
             &points,
             &deciles(&points),
         )
@@ -306,7 +307,7 @@ mod tests {
         let found = associations(
             ParameterIdx::from_position(0),
             &parameter(),
-            &cells,
+            &cells.iter().collect(),
             &points,
             &deciles(&points),
         );
@@ -325,7 +326,7 @@ mod tests {
         let found = associations(
             ParameterIdx::from_position(0),
             &unbounded,
-            &cells,
+            &cells.iter().collect(),
             &points,
             &deciles(&points),
         );

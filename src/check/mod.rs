@@ -4,6 +4,7 @@
 mod association;
 mod attribution;
 mod averaged;
+mod column;
 mod compare;
 mod diagnosis;
 pub mod eps_grid;
@@ -20,6 +21,7 @@ mod residuals;
 mod run;
 mod statistics;
 mod table;
+mod tally;
 pub mod tolerances;
 mod verdict;
 
@@ -46,8 +48,9 @@ pub use residuals::{
     ResidualCells, ResidualRow, ResidualSummary, check_residuals, own_residual_derivatives,
 };
 pub use run::{
-    AllowanceSource, CheckPlan, CheckSummary, GradientSource, JudgedCell, JudgedPoint, PointSink,
-    Source, judge_point, own_gradient, run, run_sources, run_with_allowance,
+    AllowanceSource, CheckPlan, CheckSummary, GradientSource, JudgedCell, JudgedPoint, PlacedSink,
+    PointSink, Source, Supplied, Supply, judge_all, judge_point, own_gradient, run, run_sources,
+    run_with_allowance,
 };
 pub use statistics::{
     CellSummary, EpsStatistics, ErrorQuantiles, ParameterStatistics, is_consistent,

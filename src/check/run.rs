@@ -1,19 +1,18 @@
 //! Checking points chunk by chunk: bounded memory whatever their number.
 
-use super::association::{Association, PointFacts, associations, deciles};
+use super::association::{Association, PointFacts};
 use super::averaged::{averaging_eps, estimate_of_all, is_worth_averaging};
-use super::diagnosis::{Diagnosis, MOST_SAMPLES, Sample, SampleCell, common_causes, diagnose};
-use super::estimate::{Differences, Estimate, Ladder, Rung};
+use super::diagnosis::Diagnosis;
+use super::estimate::{Estimate, Ladder, Rung};
 use super::one_sided::estimate_from_either;
-use super::statistics::{
-    CellSummary, EpsStatistics, ParameterStatistics, adjust, parameter_statistics,
-};
+use super::statistics::{EpsStatistics, ParameterStatistics};
 use super::table::{CheckRow, Label, best_rows, rows};
-use super::verdict::{Cell, Criteria, Side, Verdict, VerdictKind, judge};
+use super::tally::Tally;
+use super::verdict::{Cell, Criteria, Side, Verdict, judge};
 use crate::engine::EngineError;
 use crate::index::{ParameterIdx, PointIdx, StateIdx};
 use crate::model::{EstimatedParameter, OdeProblem};
-use crate::sweep::{Evaluator, Failure, PointResult, ProbePair};
+use crate::sweep::{EvaluatedChunk, Evaluator, Failure, PointResult, ProbePair};
 use std::collections::BTreeMap;
 
 /// What to check at every point.
@@ -41,6 +40,24 @@ const WANTED_CERTAINTY: f64 = 1e-5;
 pub(super) const STEP_FACTOR: f64 = 1.0;
 
 impl CheckPlan {
+    /// How many points to evaluate at once.
+    pub fn points_per_chunk(&self, evaluator: &Evaluator<'_>) -> usize {
+        evaluator.points_per_chunk(&self.parameters, self.eps.len())
+    }
+
+    /// Results of points on the parameter scale, with further steps where the plan wants them.
+    ///
+    /// # Errors
+    /// An engine's failure.
+    pub fn evaluate(
+        &self,
+        evaluator: &Evaluator<'_>,
+        theta_scaled: &[Vec<f64>],
+    ) -> Result<EvaluatedChunk, EngineError> {
+        let refine = |pairs: &[ProbePair]| self.refine(pairs);
+        evaluator.evaluate(theta_scaled, &self.parameters, &self.eps, &refine)
+    }
+
     /// Further steps for a cell with these differences: large ones at first, many if those do not
     /// decide. The gradient has no say in it.
     pub(super) fn refine(&self, pairs: &[ProbePair]) -> Vec<f64> {
@@ -202,74 +219,6 @@ pub fn run_with_allowance<E: From<EngineError>>(
 /// Gets a point as each source judges it, in the order of the sources.
 pub type PointSink<'a, E> = dyn FnMut(&[JudgedPoint], &PointResult) -> Result<(), E> + 'a;
 
-/// What is gathered of one source.
-struct Tally {
-    samples: Vec<Sample>,
-    cells: Vec<Vec<CellSummary>>,
-    spread: EpsSpread,
-}
-
-impl Tally {
-    fn new(plan: &CheckPlan) -> Self {
-        Self {
-            samples: Vec::new(),
-            cells: vec![Vec::new(); plan.parameters.len()],
-            spread: EpsSpread::new(plan),
-        }
-    }
-
-    fn add(&mut self, theta: &[f64], judged: &JudgedPoint, plan: &CheckPlan) {
-        if self.samples.len() < MOST_SAMPLES {
-            self.samples.extend(sample(theta, judged));
-        }
-        for (summaries, cell) in self.cells.iter_mut().zip(&judged.cells) {
-            summaries.push(CellSummary {
-                kind: cell.verdict.kind,
-                reason: cell.verdict.reason,
-                is_one_sided: cell.estimate.is_some_and(|e| e.differences != Differences::Central),
-                value: theta[cell.parameter.position()],
-                gradient: cell.gradient,
-                estimate: cell.estimate.map_or(f64::NAN, |e| e.value),
-                threshold: cell.estimate.map_or(f64::INFINITY, |e| plan.criteria.threshold(&e)),
-            });
-        }
-        self.spread.add(judged, plan);
-    }
-
-    /// What all points say, added to what is known of how they were simulated.
-    fn finish(
-        self,
-        points: CheckSummary,
-        plan: &CheckPlan,
-        known: &[EstimatedParameter],
-        facts: &[PointFacts],
-    ) -> CheckSummary {
-        let Self { samples, cells, spread } = self;
-        let eps = spread.statistics(plan);
-        let places = plan.parameters.iter().zip(&cells);
-        let statistics = |(&p, cells): (&ParameterIdx, &Vec<CellSummary>)| -> ParameterStatistics {
-            parameter_statistics(p, cells, &eps, plan.confidence, plan.consistent)
-        };
-        let mut parameters: Vec<ParameterStatistics> = places.clone().map(statistics).collect();
-        adjust(&mut parameters);
-        let deciles = deciles(facts);
-        let associations = places
-            .flat_map(|(&p, cells)| associations(p, &known[p.position()], cells, facts, &deciles))
-            .collect();
-        let failing: Vec<usize> =
-            (0..parameters.len()).filter(|&j| parameters[j].is_consistent_failure).collect();
-        let mut diagnoses = vec![None; parameters.len()];
-        for &place in &failing {
-            diagnoses[place] = diagnose(place, &plan.parameters, known, &samples);
-        }
-        let common_causes = common_causes(&samples, &failing)
-            .into_iter()
-            .map(|group| group.into_iter().map(|place| plan.parameters[place]).collect())
-            .collect();
-        CheckSummary { parameters, eps, diagnoses, associations, common_causes, ..points }
-    }
-}
-
 /// The same for several gradients, each judged by the same estimates; points are evaluated once.
 /// Gives a summary for each, in their order.
 ///
@@ -282,16 +231,47 @@ pub fn run_sources<E: From<EngineError>>(
     sources: &[Source<'_>],
     sink: &mut PointSink<'_, E>,
 ) -> Result<Vec<CheckSummary>, E> {
-    let chunk = evaluator.points_per_chunk(&plan.parameters, plan.eps.len());
+    let mut chunks = theta_scaled.chunks(plan.points_per_chunk(evaluator));
+    let mut supply = || -> Result<Option<Supplied>, E> {
+        let Some(points) = chunks.next() else { return Ok(None) };
+        let evaluated = plan.evaluate(evaluator, points)?;
+        Ok(Some(Supplied { theta_scaled: points.to_vec(), evaluated }))
+    };
+    let known = &evaluator.problem().parameters;
+    judge_all(known, plan, sources, &mut supply, &mut |_, judged, result| sink(judged, result))
+}
+
+/// Points with their results.
+pub struct Supplied {
+    /// On the parameter scale.
+    pub theta_scaled: Vec<Vec<f64>>,
+    pub evaluated: EvaluatedChunk,
+}
+
+/// Gives the next points, in order; none at the end.
+pub type Supply<'a, E> = dyn FnMut() -> Result<Option<Supplied>, E> + 'a;
+
+/// Gets a point, on the parameter scale, as each source judges it.
+pub type PlacedSink<'a, E> = dyn FnMut(&[f64], &[JudgedPoint], &PointResult) -> Result<(), E> + 'a;
+
+/// The same for points that were evaluated elsewhere. Nothing but `supply` says what comes out.
+///
+/// # Errors
+/// The first error of `supply` or `sink`.
+pub fn judge_all<E>(
+    known: &[EstimatedParameter],
+    plan: &CheckPlan,
+    sources: &[Source<'_>],
+    supply: &mut Supply<'_, E>,
+    sink: &mut PlacedSink<'_, E>,
+) -> Result<Vec<CheckSummary>, E> {
     let mut tallies: Vec<Tally> = sources.iter().map(|_| Tally::new(plan)).collect();
-    let mut facts: Vec<PointFacts> = Vec::with_capacity(theta_scaled.len());
+    let mut facts: Vec<PointFacts> = Vec::new();
     let mut summary = CheckSummary::default();
-    for points in theta_scaled.chunks(chunk) {
-        let evaluated =
-            evaluator.evaluate(points, &plan.parameters, &plan.eps, &|pairs| plan.refine(pairs))?;
+    while let Some(Supplied { theta_scaled, evaluated }) = supply()? {
         summary.lanes += evaluated.lanes;
         summary.steps += evaluated.steps;
-        for (theta, result) in points.iter().zip(&evaluated.points) {
+        for (theta, result) in theta_scaled.iter().zip(&evaluated.points) {
             let point = PointIdx::from_position(summary.points);
             summary.points += 1;
             summary.add(result);
@@ -308,10 +288,9 @@ pub fn run_sources<E: From<EngineError>>(
                 tally.add(theta, &judged, plan);
                 all.push(judged);
             }
-            sink(&all, result)?;
+            sink(theta, &all, result)?;
         }
     }
-    let known = &evaluator.problem().parameters;
     let finish = |tally: Tally| tally.finish(summary.clone(), plan, known, &facts);
     Ok(tallies.into_iter().map(finish).collect())
 }
@@ -353,22 +332,6 @@ pub fn judge_point(
     JudgedPoint { point, rows, best, cells }
 }
 
-/// A point for the diagnosis, if something failed there.
-fn sample(theta: &[f64], judged: &JudgedPoint) -> Option<Sample> {
-    let has_failed = |cell: &JudgedCell| cell.verdict.kind == VerdictKind::Fail;
-    let cell = |cell: &JudgedCell| SampleCell {
-        gradient: cell.gradient,
-        estimate: cell.estimate.map_or(f64::NAN, |e| e.value),
-        bound: cell.estimate.map_or(f64::NAN, |e| e.bound + e.floor),
-        has_failed: has_failed(cell),
-    };
-    judged
-        .cells
-        .iter()
-        .any(has_failed)
-        .then(|| Sample { theta: theta.to_vec(), cells: judged.cells.iter().map(cell).collect() })
-}
-
 fn rung(pair: &ProbePair) -> Rung {
     Rung {
         eps: pair.eps,
@@ -384,37 +347,5 @@ fn side(pairs: &[&ProbePair], of: fn(&ProbePair) -> Result<f64, Failure>) -> Sid
     Side {
         failure: pairs.iter().find_map(|pair| of(pair).err()),
         is_missing: pairs.iter().all(|pair| of(pair).is_err()),
-    }
-}
-
-/// Relative deviations of the differences from the estimates, plain and paired, over the points
-/// whose estimate decided.
-struct EpsSpread {
-    /// `[parameter][eps]`, flat.
-    deviations: Vec<Vec<[f64; 2]>>,
-}
-
-impl EpsSpread {
-    fn new(plan: &CheckPlan) -> Self {
-        Self { deviations: vec![Vec::new(); plan.parameters.len() * plan.eps.len()] }
-    }
-
-    fn add(&mut self, judged: &JudgedPoint, plan: &CheckPlan) {
-        let count = plan.eps.len().max(1);
-        for (i, row) in judged.rows.iter().enumerate() {
-            let cell = &judged.cells[i / count];
-            let Some(estimate) = cell.estimate else { continue };
-            let deviation = |d: f64| ((d - estimate.value) / estimate.value).abs();
-            let pair = [deviation(row.fd_c), deviation(row.paired_c)];
-            let decided = matches!(cell.verdict.kind, VerdictKind::Pass | VerdictKind::Fail);
-            if decided && pair.iter().all(|d| d.is_finite()) {
-                self.deviations[i].push(pair);
-            }
-        }
-    }
-
-    fn statistics(&self, plan: &CheckPlan) -> Vec<EpsStatistics> {
-        let grid = plan.parameters.iter().flat_map(|&p| plan.eps.iter().map(move |&e| (p, e)));
-        grid.zip(&self.deviations).map(|((p, e), d)| EpsStatistics::new(p, e, d)).collect()
     }
 }

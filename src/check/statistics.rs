@@ -1,5 +1,6 @@
 //! Statistics of one parameter over all points.
 
+use super::column::Column;
 use super::error_model::ErrorModel;
 use super::evidence::{binomial_evidence, holm};
 use super::verdict::{Reason, VerdictKind};
@@ -50,10 +51,9 @@ pub struct ErrorQuantiles {
 }
 
 impl ErrorQuantiles {
-    fn of(mut errors: Vec<f64>) -> Self {
-        errors.sort_unstable_by(f64::total_cmp);
-        let [q25, median, q75, q90, max] =
-            [0.25, 0.5, 0.75, 0.9, 1.0].map(|q| quantile(&errors, q));
+    /// Of ascending errors.
+    fn of(errors: &[f64]) -> Self {
+        let [q25, median, q75, q90, max] = [0.25, 0.5, 0.75, 0.9, 1.0].map(|q| quantile(errors, q));
         let mut distances: Vec<f64> = errors.iter().map(|e| (e - median).abs()).collect();
         distances.sort_unstable_by(f64::total_cmp);
         Self { median, mad: quantile(&distances, 0.5), q25, q75, q90, max }
@@ -111,6 +111,86 @@ pub fn is_consistent(failed: usize, decided: usize, confidence: f64, threshold: 
     decided > 0 && wilson(failed, decided, confidence).0 > threshold
 }
 
+/// Cells of one parameter, point after point, in few bytes each.
+#[derive(Debug, Clone, Default)]
+pub struct Cells {
+    pub(super) kinds: Vec<VerdictKind>,
+    pub(super) values: Column,
+    reasons: [usize; Reason::ALL.len()],
+    one_sided: usize,
+    /// |gradient − estimate|/|estimate| where that is decided and finite.
+    errors: Column,
+    /// Finite ones only.
+    thresholds: Column,
+}
+
+impl Cells {
+    /// Adds a point's.
+    pub fn push(&mut self, cell: &CellSummary) {
+        self.kinds.push(cell.kind);
+        self.values.push(cell.value);
+        for (count, reason) in self.reasons.iter_mut().zip(Reason::ALL) {
+            *count += usize::from(cell.reason == Some(reason));
+        }
+        self.one_sided += usize::from(cell.is_one_sided);
+        if matches!(cell.kind, VerdictKind::Pass | VerdictKind::Fail) {
+            let error = ((cell.gradient - cell.estimate) / cell.estimate).abs();
+            if error.is_finite() {
+                self.errors.push(error);
+            }
+        }
+        if cell.threshold.is_finite() {
+            self.thresholds.push(cell.threshold);
+        }
+    }
+
+    /// Statistics of the parameter, as if it were the only one.
+    pub fn statistics(
+        &self,
+        parameter: ParameterIdx,
+        eps: &[EpsStatistics],
+        confidence: f64,
+        threshold: f64,
+    ) -> ParameterStatistics {
+        let counts = VerdictKind::ALL.map(|kind| self.kinds.iter().filter(|k| **k == kind).count());
+        let (passed, failed) = (counts[0], counts[1]);
+        let failure_interval = wilson(failed, passed + failed, confidence);
+        let own = || eps.iter().filter(|e| e.parameter == parameter);
+        let best = own()
+            .filter(|e| e.plain_error.is_finite())
+            .min_by(|a, b| a.plain_error.total_cmp(&b.plain_error));
+        let model = |error: fn(&EpsStatistics) -> f64| {
+            ErrorModel::fit(&own().map(|e| (e.eps, error(e))).collect::<Vec<_>>())
+        };
+        let p_value = binomial_evidence(failed, passed + failed, threshold);
+        let thresholds = self.thresholds.sorted();
+        let points = self.kinds.len();
+        ParameterStatistics {
+            parameter,
+            counts,
+            reasons: self.reasons,
+            one_sided: self.one_sided,
+            failure_rate: failed as f64 / (passed + failed) as f64,
+            failure_interval,
+            p_value,
+            p_holm: p_value,
+            errors: ErrorQuantiles::of(&self.errors.sorted()),
+            detectable_error: detectable_error(&thresholds, points, confidence, threshold),
+            best_eps: best.map_or(f64::NAN, |e| e.eps),
+            models: [model(|e| e.plain_error), model(|e| e.paired_error)],
+            is_consistent_failure: is_consistent(failed, passed + failed, confidence, threshold),
+        }
+    }
+}
+
+impl<'a> FromIterator<&'a CellSummary> for Cells {
+    fn from_iter<T: IntoIterator<Item = &'a CellSummary>>(cells: T) -> Self {
+        let mut all = Self::default();
+        cells.into_iter().for_each(|cell| all.push(cell));
+        all
+    }
+}
+
 /// Statistics of one parameter from its cells, as if it were the only one.
 pub fn parameter_statistics(
     parameter: ParameterIdx,
@@ -119,38 +199,7 @@ pub fn parameter_statistics(
     confidence: f64,
     threshold: f64,
 ) -> ParameterStatistics {
-    let counts = VerdictKind::ALL.map(|kind| cells.iter().filter(|c| c.kind == kind).count());
-    let with_reason = |r: Reason| cells.iter().filter(|c| c.reason == Some(r)).count();
-    let (passed, failed) = (counts[0], counts[1]);
-    let failure_interval = wilson(failed, passed + failed, confidence);
-    let errors = cells
-        .iter()
-        .filter(|c| matches!(c.kind, VerdictKind::Pass | VerdictKind::Fail))
-        .map(|c| ((c.gradient - c.estimate) / c.estimate).abs())
-        .filter(|e| e.is_finite());
-    let own = || eps.iter().filter(|e| e.parameter == parameter);
-    let best = own()
-        .filter(|e| e.plain_error.is_finite())
-        .min_by(|a, b| a.plain_error.total_cmp(&b.plain_error));
-    let model = |error: fn(&EpsStatistics) -> f64| {
-        ErrorModel::fit(&own().map(|e| (e.eps, error(e))).collect::<Vec<_>>())
-    };
-    let p_value = binomial_evidence(failed, passed + failed, threshold);
-    ParameterStatistics {
-        parameter,
-        counts,
-        reasons: Reason::ALL.map(with_reason),
-        one_sided: cells.iter().filter(|c| c.is_one_sided).count(),
-        failure_rate: failed as f64 / (passed + failed) as f64,
-        failure_interval,
-        p_value,
-        p_holm: p_value,
-        errors: ErrorQuantiles::of(errors.collect()),
-        detectable_error: detectable_error(cells, confidence, threshold),
-        best_eps: best.map_or(f64::NAN, |e| e.eps),
-        models: [model(|e| e.plain_error), model(|e| e.paired_error)],
-        is_consistent_failure: is_consistent(failed, passed + failed, confidence, threshold),
-    }
+    cells.iter().collect::<Cells>().statistics(parameter, eps, confidence, threshold)
 }
 
 /// Adjusts the evidence of all parameters for their number.
@@ -160,12 +209,9 @@ pub fn adjust(parameters: &mut [ParameterStatistics]) {
 }
 
 /// The relative error at which so large a part of all points fails that, of as many random points,
-/// enough do with probability [`POWER`].
-fn detectable_error(cells: &[CellSummary], confidence: f64, threshold: f64) -> f64 {
-    let mut thresholds: Vec<f64> =
-        cells.iter().map(|c| c.threshold).filter(|t| t.is_finite()).collect();
-    thresholds.sort_unstable_by(f64::total_cmp);
-    let (decided, points) = (thresholds.len(), cells.len());
+/// enough do with probability [`POWER`]. `thresholds` are ascending.
+fn detectable_error(thresholds: &[f64], points: usize, confidence: f64, threshold: f64) -> f64 {
+    let decided = thresholds.len();
     // Failing points among the decided ones that make the failure consistent.
     let is_enough = |failed: usize| is_consistent(failed, decided, confidence, threshold);
     let Some(needed) = (1..=decided).find(|&failed| is_enough(failed)) else {
@@ -185,19 +231,15 @@ fn detectable_error(cells: &[CellSummary], confidence: f64, threshold: f64) -> f
 }
 
 impl EpsStatistics {
-    /// From the relative deviations (plain, paired) over points.
-    pub fn new(parameter: ParameterIdx, eps: f64, deviations: &[[f64; 2]]) -> Self {
-        let median = |which: usize| {
-            let mut values: Vec<f64> = deviations.iter().map(|d| d[which]).collect();
-            values.sort_unstable_by(f64::total_cmp);
-            quantile(&values, 0.5)
-        };
+    /// From the relative deviations over points, plain and paired.
+    pub(super) fn new(parameter: ParameterIdx, eps: f64, deviations: &[Column; 2]) -> Self {
+        let [plain, paired] = deviations.each_ref().map(Column::sorted);
         Self {
             parameter,
             eps,
-            points: deviations.len(),
-            plain_error: median(0),
-            paired_error: median(1),
+            points: plain.len(),
+            plain_error: quantile(&plain, 0.5),
+            paired_error: quantile(&paired, 0.5),
         }
     }
 }

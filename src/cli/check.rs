@@ -10,7 +10,6 @@ use super::sources::{Named, Sources};
 use super::{CliError, Manner, engines};
 use crate::check::{self, CheckPlan};
 use crate::report::{CheckCases, CheckTable, Style, check_table, diagnosis_lines};
-use crate::sweep::Evaluator;
 use clap::Args;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -76,20 +75,15 @@ pub(super) fn run(arguments: &Arguments, manner: Manner) -> Result<ExitCode, Cli
         return super::hessian::check(arguments, wanted, manner, settings, task);
     }
     let sources = Sources::new(&arguments.check, &problem, &points, &mut plan)?;
-    let Named { name, judged: mut gradient, .. } = sources.single()?;
+    let Named { name, judged: gradient, .. } = sources.single()?;
     let mut localiser = Localiser::for_check(&arguments.localise, &problem, &plan, &gradient)?;
     let probes =
         2 * plan.eps.len() * plan.parameters.len() * points.len() * problem.simulation_count();
     let engines = engines::choose(&arguments.solver, &problem, settings, probes)?;
     let known = arguments.outcome.known(&problem)?;
     let outcome = Outcome::open(&arguments.outcome, known)?;
-    gradient.prepare(&problem, settings, engines.tangents.as_ref(), &points)?;
-    let evaluator = Evaluator::new(
-        &problem,
-        settings,
-        engines.probes.as_ref(),
-        Some(engines.tangents.as_ref()),
-    )?;
+    let evaluator =
+        super::gradient::evaluator(&problem, settings, &engines, gradient.is_foreign())?;
     let to_stdout = arguments.out.as_deref() == Some(Path::new("-"));
     let mut csv = match &arguments.out {
         Some(path) => Some(

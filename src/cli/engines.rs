@@ -30,6 +30,51 @@ pub struct Engines {
     pub tangents: Arc<dyn Engine>,
     /// Why these, for stderr and `run.json`.
     pub reason: String,
+    /// The same for engines that give the same digits.
+    pub identity: String,
+    /// The engine that another stands in for where it fails.
+    fallback: Option<Arc<FallbackEngine>>,
+}
+
+impl Engines {
+    /// The CPU engine.
+    pub fn cpu(reason: String) -> Self {
+        Self {
+            probes: Arc::new(CpuEngine),
+            tangents: Arc::new(CpuEngine),
+            reason,
+            identity: CPU.to_owned(),
+            fallback: None,
+        }
+    }
+
+    /// A device that fails ends the run.
+    pub fn insist(&self) {
+        self.fallback.iter().for_each(|engine| engine.insist());
+    }
+
+    /// What the engine says of itself where it has failed.
+    pub fn failure(&self) -> Option<String> {
+        self.fallback.as_ref().filter(|engine| engine.has_failed()).map(|e| e.describe())
+    }
+}
+
+/// Identity of the CPU engine: instruction sets and threads change no digit.
+const CPU: &str = "cpu";
+
+/// The engines with which a sweep began, where the command leaves them open; else those it names.
+pub fn choose_again(
+    options: &SolverOptions,
+    problem: &OdeProblem,
+    settings: Settings,
+    identity: &str,
+) -> Result<Engines, CliError> {
+    let engine = match options.engine {
+        EngineChoice::Auto if identity == CPU => EngineChoice::Cpu,
+        EngineChoice::Auto => EngineChoice::Gpu,
+        named => named,
+    };
+    choose(&SolverOptions { engine, ..options.clone() }, problem, settings, 0)
 }
 
 /// Chooses the engines for a job of about this many integrations.
@@ -39,11 +84,7 @@ pub fn choose(
     settings: Settings,
     integrations: usize,
 ) -> Result<Engines, CliError> {
-    let cpu = |reason: String| Engines {
-        probes: Arc::new(CpuEngine),
-        tangents: Arc::new(CpuEngine),
-        reason,
-    };
+    let cpu = Engines::cpu;
     match options.engine {
         EngineChoice::Cpu => Ok(cpu("asked for".to_owned())),
         EngineChoice::Gpu => {
@@ -85,16 +126,18 @@ pub fn choose(
 }
 
 fn on_gpu(engine: GpuEngine, problem: &OdeProblem, reason: String) -> Engines {
-    let engine: Arc<dyn Engine> = Arc::new(FallbackEngine::new(Box::new(engine)));
+    let identity = engine.describe();
+    let engine = Arc::new(FallbackEngine::new(Box::new(engine)));
+    let fallback = Some(Arc::clone(&engine));
     let directions = problem.all().map(|m| m.dynamic_directions().len()).max().unwrap_or(0);
     // Measured: one tangent adds 1 to 1.6 times the step.
     let tangent_ops = step_operations(problem) * (1 + directions);
     if tangent_ops <= LARGEST_TANGENT_SHADER {
-        return Engines { probes: engine.clone(), tangents: engine, reason };
+        return Engines { probes: engine.clone(), tangents: engine, reason, identity, fallback };
     }
     let reason =
         format!("{reason}; tangents of about {tangent_ops} operations are left to the CPU engine");
-    Engines { probes: engine, tangents: Arc::new(CpuEngine), reason }
+    Engines { probes: engine, tangents: Arc::new(CpuEngine), reason, identity, fallback }
 }
 
 /// Of the largest step among the problem's models.

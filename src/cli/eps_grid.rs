@@ -1,7 +1,8 @@
 //! `gradsweep eps-grid`.
 
+use super::folder::{Replacing, result_folder};
 use super::options::{CONFIDENCE, DEFAULT_CONSISTENT, Draw, SolverOptions, Steps, selected, usage};
-use super::output::{Output, result_folder};
+use super::output::Output;
 use super::sweep::{inputs, objective_words, progress_bar};
 use super::{CliError, Manner, engines};
 use crate::check::eps_grid::{EpsGrid, decades, study_eps};
@@ -92,13 +93,15 @@ pub(super) fn run(arguments: &Arguments, manner: Manner) -> Result<ExitCode, Cli
         confidence: CONFIDENCE,
         consistent: DEFAULT_CONSISTENT,
     };
-    let points = Draw::Bounds.points(&problem, arguments.points, arguments.seed)?;
+    let points = Draw::Bounds.points(&problem, 0..arguments.points, arguments.seed)?;
     let probes = 4 * plan.eps.len() * plan.parameters.len() * points.len();
     let integrations = probes * problem.simulation_count();
     let engines = engines::choose(&arguments.solver, &problem, shared, integrations)?;
     let default = || PathBuf::from(format!("{}-eps-grid", problem.name));
     let folder = arguments.out.clone().unwrap_or_else(default);
-    result_folder(&folder, arguments.overwrite || arguments.out.is_none())?;
+    let replacing =
+        Replacing { is_asked_for: arguments.overwrite, is_own: arguments.out.is_none() };
+    let _lock = result_folder(&folder, replacing)?;
     if !manner.quiet {
         eprintln!("engine: {} ({})", engines.probes.describe(), engines.reason);
     }

@@ -31,13 +31,25 @@ pub enum CliError {
     Output { path: PathBuf, source: io::Error },
     #[error("{}: exists and is not an empty folder; name another with --out, or pass --overwrite", .path.display())]
     Occupied { path: PathBuf },
+    #[error("{}: another gradsweep is at work in this folder", .path.display())]
+    Busy { path: PathBuf },
+    #[error("interrupted")]
+    Interrupted,
+    /// A sweep whose journal is there.
+    #[error("{source}; {done} of {points} points are kept in {}: the same command with --resume goes on", .journal.display())]
+    Unfinished { source: Box<CliError>, done: usize, points: usize, journal: PathBuf },
 }
+
+/// Exit status of a run that could not be finished.
+pub const UNFINISHED: u8 = 3;
 
 impl CliError {
     /// 2: bad usage or input. 3: the run could not be finished.
     pub fn exit_status(&self) -> u8 {
         match self {
-            Self::Engine(EngineError::Device { .. }) => 3,
+            Self::Engine(EngineError::Device { .. })
+            | Self::Interrupted
+            | Self::Unfinished { .. } => UNFINISHED,
             _ => 2,
         }
     }

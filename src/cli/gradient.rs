@@ -1,17 +1,16 @@
 //! Which gradient is judged: the program's own, or one from a file.
 
 use super::CliError;
+use super::engines::Engines;
 use super::options::{CheckOptions, usage};
 use crate::check::{AllowanceSource, CheckPlan, GradientSource, own_gradient};
-use crate::engine::Engine;
 use crate::gradient::read_gradients;
 use crate::index::{ParameterIdx, PointIdx};
 use crate::model::OdeProblem;
 use crate::report::digest;
 use crate::startpoints::Points;
-use crate::sweep::{Evaluator, PointResult, Settings, no_refinement};
+use crate::sweep::{Evaluator, PointResult, Settings};
 use std::path::{Path, PathBuf};
-use std::rc::Rc;
 
 /// Word for the program's own gradient.
 pub const FORWARD: &str = "forward";
@@ -32,8 +31,6 @@ pub struct Foreign {
     rtol: f64,
     /// `[point][parameter]`.
     values: Vec<Vec<f64>>,
-    /// Our own gradients at tighter tolerances; empty where a point failed.
-    tight: Rc<[Vec<f64>]>,
 }
 
 impl Judged {
@@ -55,40 +52,12 @@ impl Judged {
             sha256: digest(path).map_err(CliError::output(path))?,
             rtol,
             values: read.values,
-            tight: Rc::default(),
         };
         Ok((Self::File(foreign), Some(read.parameters)))
     }
 
     pub fn is_foreign(&self) -> bool {
         matches!(self, Self::File(_))
-    }
-
-    /// Takes the integrations of another gradient at the same points.
-    pub fn prepare_as(&mut self, other: &Self) {
-        if let (Self::File(foreign), Self::File(other)) = (self, other) {
-            foreign.tight = Rc::clone(&other.tight);
-        }
-    }
-
-    /// Integrates the points at tighter tolerances, where that is needed.
-    pub fn prepare(
-        &mut self,
-        problem: &OdeProblem,
-        settings: Settings,
-        engine: &dyn Engine,
-        points: &Points,
-    ) -> Result<(), CliError> {
-        let Self::File(foreign) = self else { return Ok(()) };
-        let settings = tighter(settings);
-        let evaluator = Evaluator::new(problem, settings, engine, Some(engine))?;
-        let mut tight = Vec::with_capacity(points.len());
-        for chunk in points.theta_scaled.chunks(evaluator.points_per_chunk(&[], 0)) {
-            let evaluated = evaluator.evaluate(chunk, &[], &[], &no_refinement)?;
-            tight.extend(evaluated.points.into_iter().map(|r| r.gradient.unwrap_or_default()));
-        }
-        foreign.tight = tight.into();
-        Ok(())
     }
 
     /// What is judged at a point.
@@ -106,12 +75,12 @@ impl Judged {
     pub fn allowance(&self) -> Box<AllowanceSource<'_>> {
         match self {
             Self::Own => Box::new(|_, _| None),
-            Self::File(foreign) => Box::new(|point: PointIdx, result: &PointResult| {
+            Self::File(foreign) => Box::new(|_: PointIdx, result: &PointResult| {
                 let own = result.gradient.as_ref()?;
                 let magnitudes = result.gradient_magnitudes.as_ref()?;
-                let tight = &foreign.tight[point.position()];
+                let tight = result.tight_gradient.as_ref();
                 let of = |j: usize| {
-                    let ours = tight.get(j).map_or(0.0, |tight| 2.0 * (own[j] - tight).abs());
+                    let ours = tight.map_or(0.0, |tight| 2.0 * (own[j] - tight[j]).abs());
                     ours + foreign.rtol * magnitudes[j]
                 };
                 Some((0..own.len()).map(of).collect())
@@ -131,6 +100,23 @@ impl Judged {
             ),
         }
     }
+}
+
+/// Evaluates for gradients of which some may be from files: those are also told what our own gradient
+/// is at tighter tolerances.
+pub(super) fn evaluator<'p>(
+    problem: &'p OdeProblem,
+    settings: Settings,
+    engines: &Engines,
+    has_foreign: bool,
+) -> Result<Evaluator<'p>, CliError> {
+    let (probes, tangents) = (engines.probes.as_ref(), engines.tangents.as_ref());
+    let evaluator = Evaluator::new(problem, settings, probes, Some(tangents))?;
+    if !has_foreign {
+        return Ok(evaluator);
+    }
+    let tight = Evaluator::new(problem, tighter(settings), tangents, Some(tangents))?;
+    Ok(evaluator.with_tight(tight))
 }
 
 /// The accuracy that is claimed for a gradient from a file, if it makes sense.

@@ -1,11 +1,12 @@
 //! `--order 1` of `check` and `sweep`: second derivatives, our own or those that another tool has
 //! computed.
 
+use super::folder::result_folder;
 use super::gradient::{FORWARD, claimed_accuracy, tighter};
 use super::localise::{LocaliseOptions, Mode, remove_stale};
 use super::options::{CheckOptions, usage};
 use super::outcome::OutcomeOptions;
-use super::output::{Output, result_folder};
+use super::output::Output;
 use super::{CliError, Manner, check, engines, engines::Engines, sweep};
 use crate::check::{
     CheckPlan, ForeignHessian, HessianKind, HessianSource, HessianSummary, JudgedHessian,
@@ -292,8 +293,9 @@ pub(super) fn check(
 /// Report of a sweep over second derivatives.
 pub const HESSIAN: &str = "hessian.csv";
 /// Reports of other sweeps.
-const OTHERS: [&str; 9] = [
+const OTHERS: [&str; 10] = [
     "checks.csv",
+    "checks.csv.zst",
     "best.csv",
     "parameters.csv",
     "eps.csv",
@@ -321,7 +323,7 @@ pub(super) fn sweep(
     let integrations = points.len() * (problem.simulation_count() + 2 * plan.eps.len() * dynamic);
     let engines = engines::choose(&arguments.solver, problem, settings, integrations)?;
     let evaluator = matrix.evaluator(problem, settings, &engines)?;
-    result_folder(&folder, arguments.overwrite || arguments.out.is_none())?;
+    let _lock = result_folder(&folder, arguments.replacing())?;
     if !manner.quiet {
         eprintln!("engine: {} ({})", engines.probes.describe(), engines.reason);
     }

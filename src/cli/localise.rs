@@ -142,6 +142,11 @@ impl Localiser {
         })
     }
 
+    /// Whether nothing will be integrated at the end.
+    pub fn is_idle(&self) -> bool {
+        matches!(self, Self::Nothing)
+    }
+
     /// Sees a point that has been judged.
     pub fn see(
         &mut self,

@@ -2,22 +2,29 @@
 
 mod check;
 mod comparing;
+mod detail;
 mod devices;
 mod engines;
 mod eps_grid;
 mod error;
+mod folder;
 mod gradient;
 mod hessian;
+mod interrupt;
+mod journal;
 mod localise;
+mod merge;
 mod model;
 mod options;
 mod outcome;
 mod output;
+mod points;
 mod power;
 mod report;
 mod reports;
 mod residual_gradient;
 mod residuals;
+mod shard;
 mod simulate;
 mod sources;
 mod startpoints;
@@ -62,6 +69,7 @@ struct Cli {
 enum Command {
     Check(check::Arguments),
     Sweep(sweep::Arguments),
+    Merge(merge::Arguments),
     Report(report::Arguments),
     Simulate(simulate::Arguments),
     Power(power::Arguments),
@@ -101,6 +109,7 @@ pub fn run() -> ExitCode {
     let outcome = match cli.command {
         Command::Check(arguments) => check::run(&arguments, manner),
         Command::Sweep(arguments) => sweep::run(&arguments, manner),
+        Command::Merge(arguments) => merge::run(&arguments, manner),
         Command::Report(arguments) => report::run(&arguments),
         Command::Simulate(arguments) => simulate::run(&arguments),
         Command::Power(arguments) => power::run(&arguments),

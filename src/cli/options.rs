@@ -7,6 +7,7 @@ use crate::model::OdeProblem;
 use crate::startpoints::{self, At, Points};
 use crate::sweep::{Settings, StepMode};
 use clap::{Args, ValueEnum};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 /// The default grid of a multi-eps table, pyPESTO's.
@@ -46,13 +47,18 @@ pub enum Draw {
 }
 
 impl Draw {
-    /// So many random points.
-    pub fn points(self, problem: &OdeProblem, count: usize, seed: u64) -> Result<Points, CliError> {
-        let parameters = &problem.parameters;
+    /// Random points with these numbers.
+    pub fn points(
+        self,
+        problem: &OdeProblem,
+        numbers: Range<usize>,
+        seed: u64,
+    ) -> Result<Points, CliError> {
+        let (parameters, count, first) = (&problem.parameters, numbers.len(), numbers.start);
         Ok(match self {
-            Self::Bounds => startpoints::random(parameters, count, 0, seed)?,
+            Self::Bounds => startpoints::random(parameters, count, first, seed)?,
             Self::Priors => {
-                startpoints::random_from_priors(&problem.petab, parameters, count, 0, seed)?
+                startpoints::random_from_priors(&problem.petab, parameters, count, first, seed)?
             }
         })
     }

@@ -60,21 +60,3 @@ impl Drop for Output {
         }
     }
 }
-
-/// A folder for results: made where it is missing; one that holds something is refused, unless it
-/// may be overwritten.
-pub fn result_folder(path: &Path, overwrite: bool) -> Result<(), CliError> {
-    match fs::read_dir(path) {
-        Ok(mut entries) => {
-            if entries.next().is_some() && !overwrite {
-                return Err(CliError::Occupied { path: path.to_owned() });
-            }
-        }
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            fs::create_dir_all(path).map_err(CliError::output(path))?;
-        }
-        Err(error) => return Err(CliError::output(path)(error)),
-    }
-    // Find out now rather than after the work whether files can be written there.
-    Output::create(&path.join("run.json")).map(drop)
-}

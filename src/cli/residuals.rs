@@ -1,8 +1,9 @@
 //! `--mode residuals` of `check` and `sweep`: the derivative of every measurement's residual.
 
+use super::folder::result_folder;
 use super::localise::remove_stale;
 use super::options::usage;
-use super::output::{Output, result_folder};
+use super::output::Output;
 use super::residual_gradient::JudgedResiduals;
 use super::{CliError, Manner, check, engines, sweep};
 use crate::check::{CheckPlan, PartSource, VerdictKind, check_residuals};
@@ -96,8 +97,9 @@ pub(super) fn check(
 }
 
 /// Reports of a sweep over the objective that a sweep over residuals does not write.
-const OTHERS: [&str; 8] = [
+const OTHERS: [&str; 9] = [
     "checks.csv",
+    "checks.csv.zst",
     "best.csv",
     "eps.csv",
     "where.csv",
@@ -122,7 +124,7 @@ pub(super) fn sweep(
         problem.all().map(|m| m.dynamic_directions().len() * m.simulations.len()).sum();
     let integrations = points.len() * (problem.simulation_count() + 2 * plan.eps.len() * dynamic);
     let engines = engines::choose(&arguments.solver, problem, settings, integrations)?;
-    result_folder(&folder, arguments.overwrite || arguments.out.is_none())?;
+    let _lock = result_folder(&folder, arguments.replacing())?;
     if !manner.quiet {
         eprintln!("engine: {} ({})", engines.probes.describe(), engines.reason);
     }

@@ -4,11 +4,9 @@ use super::CliError;
 use super::gradient::{FORWARD, Judged};
 use super::options::{CheckOptions, usage};
 use crate::check::CheckPlan;
-use crate::engine::Engine;
 use crate::index::ParameterIdx;
 use crate::model::OdeProblem;
 use crate::startpoints::Points;
-use crate::sweep::Settings;
 use std::path::Path;
 
 /// A gradient with what it is called.
@@ -82,21 +80,9 @@ impl Sources {
         self.all.len() > 1
     }
 
-    /// Integrates the points at tighter tolerances, where some gradient needs it, once for all.
-    pub fn prepare(
-        &mut self,
-        problem: &OdeProblem,
-        settings: Settings,
-        engine: &dyn Engine,
-        points: &Points,
-    ) -> Result<(), CliError> {
-        let mut files = self.all.iter_mut().filter(|named| named.judged.is_foreign());
-        let Some(first) = files.next() else { return Ok(()) };
-        first.judged.prepare(problem, settings, engine, points)?;
-        for named in files {
-            named.judged.prepare_as(&first.judged);
-        }
-        Ok(())
+    /// Whether some of them are from files.
+    pub fn has_foreign(&self) -> bool {
+        self.all.iter().any(|named| named.judged.is_foreign())
     }
 
     /// Refuses a folder with reports of the other kind: some of them would stay beside the new ones.

@@ -37,7 +37,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, CliError> {
         return Err(usage("--points 0: at least one point is needed"));
     }
     let problem = model::load(&arguments.problem)?;
-    let points = arguments.draw.points(&problem, arguments.points, arguments.seed)?;
+    let points = arguments.draw.points(&problem, 0..arguments.points, arguments.seed)?;
     let mut out = Output::create(&arguments.out)?;
     write_csv(&points, &problem.parameters, &mut out)
         .and_then(|()| out.finish())

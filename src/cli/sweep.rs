@@ -1,27 +1,33 @@
 //! `gradsweep sweep`.
 
 use super::comparing::Comparing;
+use super::detail::DetailOptions;
+use super::engines::{self, Engines};
+use super::folder::{JOURNAL, Replacing, result_folder};
+use super::gradient::FORWARD;
 use super::hessian::HessianOptions;
+use super::interrupt::Interrupt;
+use super::journal::{self, Begun, Header, Supplier};
 use super::localise::{LocaliseOptions, Localiser, Mode};
-use super::options::{CheckOptions, DEFAULT_CONSISTENT, Draw, SolverOptions, points_at, usage};
+use super::options::{CheckOptions, DEFAULT_CONSISTENT, Draw, EngineChoice, SolverOptions, usage};
 use super::outcome::{Outcome, OutcomeOptions, exit_code};
-use super::output::result_folder;
+use super::points::SweepPoints;
 use super::reports::Reports;
+use super::shard::Shard;
 use super::sources::{Named, Sources};
-use super::{CliError, Manner, engines};
+use super::{CliError, Manner};
 use crate::check::{self, CheckPlan, CheckSummary, GroupKind, JudgedPoint, Source};
 use crate::model::OdeProblem;
 use crate::report::{
     RunRecord, Style, diagnosis_lines, digest, parameter_table, sweep_cases, where_lines,
 };
-use crate::startpoints::Points;
-use crate::sweep::{Evaluator, PointResult};
+use crate::sweep::{Evaluator, Journal, PointResult};
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 /// Check the gradient at many random points and report, for each parameter, whether it fails
@@ -45,17 +51,17 @@ pub struct Arguments {
     pub(super) problem: PathBuf,
     /// Number of random points, uniform between the bounds on the parameter scale.
     #[arg(long, default_value_t = 1000, value_name = "N")]
-    points: usize,
+    pub(super) points: usize,
     /// Points from elsewhere instead: `nominal`, `random:N`, or a points file.
     #[arg(long, value_name = "nominal|random:N|FILE.csv", conflicts_with = "points")]
-    at: Option<String>,
+    pub(super) at: Option<String>,
     /// Seed of random points.
     #[arg(long, default_value_t = 0)]
-    seed: u64,
+    pub(super) seed: u64,
     /// Draw random points uniformly between the bounds, or as the parameter table says: by
     /// initialization priors (v1), by priors (v2).
     #[arg(long, value_enum, default_value = "bounds")]
-    draw: Draw,
+    pub(super) draw: Draw,
     #[command(flatten)]
     pub(super) check: CheckOptions,
     #[command(flatten)]
@@ -72,13 +78,49 @@ pub struct Arguments {
     /// Replace reports that are in the folder already.
     #[arg(long)]
     pub(super) overwrite: bool,
+    /// Go on with a sweep that was killed, interrupted or failed: the same command, its folder. Points
+    /// that are done are taken from the folder's journal; the reports are the same bytes as without
+    /// the disturbance. Where nothing has begun, it begins.
+    #[arg(long, conflicts_with = "overwrite")]
+    pub(super) resume: bool,
+    /// Evaluate one of n parts of the points only, and keep the results in the folder's journal;
+    /// `gradsweep merge` makes the reports of all.
+    #[arg(long, value_name = "i/n")]
+    pub(super) shard: Option<Shard>,
+    #[command(flatten)]
+    detail: DetailOptions,
     #[command(flatten)]
     outcome: OutcomeOptions,
     #[command(flatten)]
     pub(super) solver: SolverOptions,
 }
 
+impl Arguments {
+    pub(super) fn replacing(&self) -> Replacing {
+        Replacing { is_asked_for: self.overwrite, is_own: self.out.is_none() }
+    }
+
+    /// Refuses what only sweeps over the objective's gradient have.
+    fn refuse_parts(&self, what: &str) -> Result<(), CliError> {
+        for (option, is_given) in [("--resume", self.resume), ("--shard", self.shard.is_some())] {
+            if is_given {
+                return Err(usage(format!("{option}: not with {what}, which keeps no journal")));
+            }
+        }
+        Ok(())
+    }
+}
+
 pub(super) fn run(arguments: &Arguments, manner: Manner) -> Result<ExitCode, CliError> {
+    carry_out(arguments, manner, Vec::new())
+}
+
+/// Sweeps; where there are shards, the points are theirs.
+pub(super) fn carry_out(
+    arguments: &Arguments,
+    manner: Manner,
+    shards: Vec<Begun>,
+) -> Result<ExitCode, CliError> {
     let settings = arguments.solver.settings(arguments.check.steps)?;
     let eps = arguments.check.eps_grid()?;
     let criteria = arguments.check.criteria()?;
@@ -93,150 +135,303 @@ pub(super) fn run(arguments: &Arguments, manner: Manner) -> Result<ExitCode, Cli
     arguments.solver.start_threads()?;
     let problem = arguments.solver.load(&arguments.problem)?;
     let mut plan = arguments.check.plan(&problem, eps, criteria, arguments.consistent)?;
-    let points = draw(arguments, &problem)?;
+    let mut points = SweepPoints::new(arguments, &problem)?;
     if arguments.localise.mode == Mode::Residuals {
         arguments.outcome.refuse()?;
-        return super::residuals::sweep(arguments, manner, settings, (&problem, plan, &points));
+        arguments.refuse_parts("--mode residuals")?;
+        let task = (&problem, plan, points.all()?);
+        return super::residuals::sweep(arguments, manner, settings, task);
     }
     if let Some(wanted) = hessian {
-        let task = (&problem, plan, &points);
+        arguments.refuse_parts("--order 1")?;
+        let task = (&problem, plan, points.all()?);
         return super::hessian::sweep(arguments, wanted, manner, settings, task);
     }
-    let mut sources = Sources::new(&arguments.check, &problem, &points, &mut plan)?;
-    let kind = if sources.are_several() { "sources-sweep" } else { "sweep" };
-    let mut localisers = sources
+    if arguments.localise.by.is_some() || arguments.check.gradient.iter().any(|g| g != FORWARD) {
+        points.all()?;
+    }
+    let sources = Sources::new(&arguments.check, &problem, points.there(), &mut plan)?;
+    let localisers = sources
         .all
         .iter()
         .map(|n| Localiser::for_sweep(&arguments.localise, &problem, &plan, &n.judged))
         .collect::<Result<Vec<_>, _>>()?;
-    let folder =
-        arguments.out.clone().unwrap_or_else(|| PathBuf::from(format!("{}-{kind}", problem.name)));
-    let dynamic: usize =
-        problem.all().map(|m| m.dynamic_directions().len() * m.simulations.len()).sum();
-    let integrations = points.len() * (problem.simulation_count() + 2 * plan.eps.len() * dynamic);
-    let engines = engines::choose(&arguments.solver, &problem, settings, integrations)?;
     let known = arguments.outcome.known(&problem)?;
+    let folder =
+        arguments.out.clone().unwrap_or_else(|| default_folder(arguments, &problem, &sources));
     sources.suit(&folder)?;
-    // A default folder is the program's own: an earlier sweep's reports there may be replaced.
-    result_folder(&folder, arguments.overwrite || arguments.out.is_none())?;
+    let resumed = if arguments.resume { journal::resume(&folder)? } else { None };
+    let (resumed_lock, begun) = resumed.unzip();
+    let first = begun.as_ref().or(shards.first());
+    let engines = match first {
+        // Nothing is integrated any more.
+        Some(_) if !shards.is_empty() && localisers.iter().all(Localiser::is_idle) => {
+            Engines::cpu(String::new())
+        }
+        Some(first) => {
+            let identity = &first.header.engine.identity;
+            engines::choose_again(&arguments.solver, &problem, settings, identity)?
+        }
+        None => {
+            let dynamic: usize =
+                problem.all().map(|m| m.dynamic_directions().len() * m.simulations.len()).sum();
+            let integrations =
+                points.len() * (problem.simulation_count() + 2 * plan.eps.len() * dynamic);
+            engines::choose(&arguments.solver, &problem, settings, integrations)?
+        }
+    };
+    if arguments.solver.engine == EngineChoice::Gpu {
+        engines.insist();
+    }
+    let gradients: Vec<String> = sources.all.iter().map(|n| n.judged.describe()).collect();
+    let settled = settings_record(arguments, &problem, &plan, &engines, String::new())?;
+    let mut header = Header::new(&settled, gradients, &points, arguments.shard, &engines)?;
+    if let Some(first) = first {
+        if !shards.is_empty() {
+            header.engine = first.header.engine.clone();
+            header.shard = first.header.shard;
+        }
+        if let Some((name, [begun_with, now])) = first.header.difference(&header) {
+            return Err(usage(format!(
+                "{}: was begun with another {name}: {begun_with}; now it is {now}",
+                first.path.display()
+            )));
+        }
+        header.engine = first.header.engine.clone();
+    }
+    let _lock = match resumed_lock {
+        Some(lock) => lock,
+        None => result_folder(&folder, arguments.replacing())?,
+    };
     // The file may lie in that folder.
-    let outcome = Outcome::open(&arguments.outcome, known)?;
-    if !manner.quiet {
-        eprintln!("engine: {} ({})", engines.probes.describe(), engines.reason);
-    }
-    sources.prepare(&problem, settings, engines.tangents.as_ref(), &points)?;
-    let evaluator = Evaluator::new(
-        &problem,
-        settings,
-        engines.probes.as_ref(),
-        Some(engines.tangents.as_ref()),
-    )?;
-    let folder_of = |named: &Named| match sources.are_several() {
-        true => folder.join(&named.folder),
-        false => folder.clone(),
+    let asked = match arguments.shard {
+        Some(_) => OutcomeOptions { junit: None, baseline: None },
+        None => arguments.outcome.clone(),
     };
-    let mut reports = Vec::new();
-    for named in &sources.all {
-        let own = folder_of(named);
-        fs::create_dir_all(&own).map_err(CliError::output(&own))?;
-        reports.push(Reports::open(&own, &problem)?);
-    }
-    let progress = progress_bar(points.len(), manner);
-    let given: Vec<_> =
-        sources.all.iter().map(|n| (n.judged.source(), n.judged.allowance())).collect();
-    let judging: Vec<Source<'_>> =
-        given.iter().map(|(gradient, allowance)| Source { gradient, allowance }).collect();
-    let mut comparing = Comparing::new(&sources, &plan);
-    let mut sink = |judged: &[JudgedPoint], result: &PointResult| -> Result<(), CliError> {
-        let place = judged[0].point.position();
-        let (id, theta) = (&points.ids[place], &points.theta_scaled[place]);
-        for (k, judged) in judged.iter().enumerate() {
-            reports[k].add(id, theta, judged, result)?;
-            localisers[k].see(theta, judged, result, judging[k].allowance);
+    let outcome = Outcome::open(&asked, known)?;
+    if !manner.quiet && shards.is_empty() {
+        eprintln!("engine: {} ({})", engines.probes.describe(), header.engine.engine_reason);
+        if let Some(begun) = &begun {
+            eprintln!("going on with {}", begun.path.display());
         }
-        comparing.add(judged, result, &judging, &plan);
-        progress.inc(1);
-        Ok(())
+    }
+    let evaluator =
+        super::gradient::evaluator(&problem, settings, &engines, sources.has_foreign())?;
+    let path = folder.join(JOURNAL);
+    let journal = if begun.is_none() && shards.is_empty() {
+        let bytes = serde_json::to_vec(&header)
+            .map_err(|e| CliError::output(&path)(std::io::Error::other(e)))?;
+        Some(Journal::create(&path, &bytes).map_err(CliError::output(&path))?)
+    } else {
+        None
     };
-    let mut summaries =
-        check::run_sources(&evaluator, &points.theta_scaled, &plan, &judging, &mut sink)?;
-    progress.finish_and_clear();
-    let localisations = localisers
-        .into_iter()
-        .zip(&mut summaries)
-        .map(|(localiser, summary)| localiser.finish(&evaluator, &points, &plan, summary))
-        .collect::<Result<Vec<_>, _>>()?;
-
-    let style = Style { colours: manner.colours, detailed: false };
-    let (mut text, mut verdicts) = (String::new(), String::new());
-    let (mut all_cases, mut all_ended, mut properties) = (Vec::new(), Vec::new(), Vec::new());
-    let judged = sources.all.iter().zip(&summaries).zip(&localisations);
-    for (((named, summary), localisation), reports) in judged.zip(reports) {
-        let mut cases = sweep_cases(&problem, summary);
-        let mut ended = outcome.end(&named.name, &mut cases);
-        ended.is_bad |= localisation.has_consistent_failure();
-        let gradient = named.judged.describe();
-        let mut record =
-            record(arguments, &problem, &plan, &engines, &evaluator, summary, gradient)?;
-        record.notes.extend(sources.notes());
-        record.baseline.clone_from(&ended.record);
-        reports.finish(summary, &record)?;
-        localisation.write(&folder_of(named), &problem, &points)?;
-        let theirs = record
-            .properties()
-            .map_err(|e| CliError::output(folder.join("run.json"))(std::io::Error::other(e)))?;
-        let lines = diagnosis_lines(&problem, summary)
-            + &where_lines(&problem, summary)
-            + &localisation.table(&problem, &points, style)
-            + &ended.lines();
-        if sources.are_several() {
-            for case in &mut cases {
-                case.source = Some(named.folder.clone());
-            }
-            let theirs = theirs.into_iter().map(|(k, v)| (format!("{}.{k}", named.folder), v));
-            properties.extend(theirs);
-            text.push_str(&format!("gradient {}:\n", named.name));
-            text.push_str(&format!("{}\n{lines}", parameter_table(&problem, summary, style)));
-        } else {
-            properties = theirs;
-            text.push_str(&format!("{}\n", parameter_table(&problem, summary, style)));
-            verdicts = lines;
-        }
-        all_cases.extend(cases);
-        all_ended.push(ended);
-    }
-    if sources.are_several() {
-        let tables: Vec<(&str, &CheckSummary)> =
-            sources.all.iter().map(|n| n.name.as_str()).zip(&summaries).collect();
-        text.push_str(&comparing.finish(&problem, &folder, &tables, style)?);
-    }
-    outcome.write(&problem, &properties, &all_cases)?;
-
-    let summary = &summaries[0];
-    text.push_str(&format!(
-        "{} points ({} failed), {} integrations; {} steps, rtol {:e}, atol {:e}\nreports in {}\n",
-        summary.points,
-        summary.failed_points,
-        summary.lanes,
-        arguments.check.steps.word(),
-        settings.rtol,
-        settings.atol,
-        folder.display()
-    ));
-    text.push_str(&verdicts);
-    for note in summary.notes(&problem, settings.atol).iter().chain(&sources.notes()) {
-        text.push_str(&format!("note: {note}\n"));
+    let is_merging = !shards.is_empty();
+    let range = if is_merging { 0..points.len() } else { header.range() };
+    let (start, of) = (range.start, range.len());
+    let mut supplier = Supplier {
+        evaluator: &evaluator,
+        plan: &plan,
+        points: &points,
+        engines: &engines,
+        // Merging can begin again at any time.
+        interrupt: if is_merging { Interrupt::default() } else { Interrupt::listen() },
+        range,
+        readers: shards.into_iter().map(|shard| shard.reader).collect(),
+        begun: begun.map(|begun| begun.reader),
+        journal,
+        path: path.clone(),
+        failed_engine: None,
+    };
+    let run = Run {
+        arguments,
+        manner,
+        problem: &problem,
+        plan: &plan,
+        points: &points,
+        sources: &sources,
+        engines: &engines,
+        evaluator: &evaluator,
+        header: &header,
+        folder: &folder,
+    };
+    let finished = match arguments.shard {
+        Some(shard) => run.shard(shard, &mut supplier),
+        None => run.whole(&mut supplier, localisers, outcome),
+    };
+    let done = supplier.range.start - start;
+    let (text, code) = finished.map_err(|source| match is_merging {
+        true => source,
+        false => CliError::Unfinished {
+            source: Box::new(source),
+            done,
+            points: of,
+            journal: path.clone(),
+        },
+    })?;
+    if arguments.shard.is_none() && !is_merging {
+        fs::remove_file(&path).map_err(CliError::output(&path))?;
     }
     std::io::stdout().write_all(text.as_bytes()).map_err(CliError::output("-"))?;
-    Ok(exit_code(&all_ended))
+    Ok(code)
 }
 
-pub(super) fn draw(arguments: &Arguments, problem: &OdeProblem) -> Result<Points, CliError> {
-    match &arguments.at {
-        Some(at) => points_at(problem, at, arguments.seed),
-        None if arguments.points == 0 => Err(usage("--points 0: at least one point is needed")),
-        None => arguments.draw.points(problem, arguments.points, arguments.seed),
+/// A sweep that is ready to begin.
+struct Run<'a> {
+    arguments: &'a Arguments,
+    manner: Manner,
+    problem: &'a OdeProblem,
+    plan: &'a CheckPlan,
+    points: &'a SweepPoints<'a>,
+    sources: &'a Sources,
+    engines: &'a Engines,
+    evaluator: &'a Evaluator<'a>,
+    header: &'a Header,
+    folder: &'a Path,
+}
+
+impl Run<'_> {
+    /// Evaluates a shard's points into its journal.
+    fn shard(
+        &self,
+        shard: Shard,
+        supplier: &mut Supplier<'_>,
+    ) -> Result<(String, ExitCode), CliError> {
+        let (start, count) = (supplier.range.start, supplier.range.len());
+        let progress = progress_bar(count, self.manner);
+        while supplier.next()?.is_some() {
+            progress.set_position((supplier.range.start - start) as u64);
+        }
+        progress.finish_and_clear();
+        let text = format!(
+            "shard {shard}: {count} of {} points in {}\n",
+            self.points.len(),
+            self.folder.display()
+        );
+        Ok((text, ExitCode::SUCCESS))
     }
+
+    /// Judges all points and writes the reports; gives what people are told, and the exit status.
+    fn whole(
+        &self,
+        supplier: &mut Supplier<'_>,
+        mut localisers: Vec<Localiser>,
+        outcome: Outcome,
+    ) -> Result<(String, ExitCode), CliError> {
+        let Self { arguments, problem, plan, sources, evaluator, folder, .. } = *self;
+        let folder_of = |named: &Named| match sources.are_several() {
+            true => folder.join(&named.folder),
+            false => folder.to_owned(),
+        };
+        let mut reports = Vec::new();
+        for named in &sources.all {
+            let own = folder_of(named);
+            fs::create_dir_all(&own).map_err(CliError::output(&own))?;
+            reports.push(Reports::open(&own, problem, arguments.detail)?);
+        }
+        let progress = progress_bar(self.points.len(), self.manner);
+        let given: Vec<_> =
+            sources.all.iter().map(|n| (n.judged.source(), n.judged.allowance())).collect();
+        let judging: Vec<Source<'_>> =
+            given.iter().map(|(gradient, allowance)| Source { gradient, allowance }).collect();
+        let mut comparing = Comparing::new(sources, plan);
+        let mut sink =
+            |theta: &[f64], judged: &[JudgedPoint], result: &PointResult| -> Result<(), CliError> {
+                let id = self.points.id(judged[0].point.position());
+                for (k, judged) in judged.iter().enumerate() {
+                    reports[k].add(&id, theta, judged, result)?;
+                    localisers[k].see(theta, judged, result, judging[k].allowance);
+                }
+                comparing.add(judged, result, &judging, plan);
+                progress.inc(1);
+                Ok(())
+            };
+        let mut summaries = check::judge_all(
+            &problem.parameters,
+            plan,
+            &judging,
+            &mut || supplier.next(),
+            &mut sink,
+        )?;
+        progress.finish_and_clear();
+        let localisations = localisers
+            .into_iter()
+            .zip(&mut summaries)
+            .map(|(localiser, summary)| {
+                localiser.finish(evaluator, self.points.there(), plan, summary)
+            })
+            .collect::<Result<Vec<_>, _>>()?;
+
+        let style = Style { colours: self.manner.colours, detailed: false };
+        let (mut text, mut verdicts) = (String::new(), String::new());
+        let (mut all_cases, mut all_ended, mut properties) = (Vec::new(), Vec::new(), Vec::new());
+        let judged = sources.all.iter().zip(&summaries).zip(&localisations);
+        for (((named, summary), localisation), reports) in judged.zip(reports) {
+            let mut cases = sweep_cases(problem, summary);
+            let mut ended = outcome.end(&named.name, &mut cases);
+            ended.is_bad |= localisation.has_consistent_failure();
+            let gradient = named.judged.describe();
+            let mut record =
+                record(arguments, problem, plan, self.engines, evaluator, summary, gradient)?;
+            record.engine = supplier.engine(self.header);
+            record.engine_reason.clone_from(&self.header.engine.engine_reason);
+            record.gradient_engine.clone_from(&self.header.engine.gradient_engine);
+            record.notes.extend(sources.notes());
+            record.baseline.clone_from(&ended.record);
+            reports.finish(summary, &record)?;
+            localisation.write(&folder_of(named), problem, self.points.there())?;
+            let theirs = record
+                .properties()
+                .map_err(|e| CliError::output(folder.join("run.json"))(std::io::Error::other(e)))?;
+            let lines = diagnosis_lines(problem, summary)
+                + &where_lines(problem, summary)
+                + &localisation.table(problem, self.points.there(), style)
+                + &ended.lines();
+            if sources.are_several() {
+                for case in &mut cases {
+                    case.source = Some(named.folder.clone());
+                }
+                let theirs = theirs.into_iter().map(|(k, v)| (format!("{}.{k}", named.folder), v));
+                properties.extend(theirs);
+                text.push_str(&format!("gradient {}:\n", named.name));
+                text.push_str(&format!("{}\n{lines}", parameter_table(problem, summary, style)));
+            } else {
+                properties = theirs;
+                text.push_str(&format!("{}\n", parameter_table(problem, summary, style)));
+                verdicts = lines;
+            }
+            all_cases.extend(cases);
+            all_ended.push(ended);
+        }
+        if sources.are_several() {
+            let tables: Vec<(&str, &CheckSummary)> =
+                sources.all.iter().map(|n| n.name.as_str()).zip(&summaries).collect();
+            text.push_str(&comparing.finish(problem, folder, &tables, style)?);
+        }
+        outcome.write(problem, &properties, &all_cases)?;
+
+        let summary = &summaries[0];
+        text.push_str(&format!(
+            "{} points ({} failed), {} integrations; {} steps, rtol {:e}, atol {:e}\nreports in {}\n",
+            summary.points,
+            summary.failed_points,
+            summary.lanes,
+            arguments.check.steps.word(),
+            arguments.solver.rtol,
+            arguments.solver.atol,
+            folder.display()
+        ));
+        text.push_str(&verdicts);
+        for note in summary.notes(problem, arguments.solver.atol).iter().chain(&sources.notes()) {
+            text.push_str(&format!("note: {note}\n"));
+        }
+        Ok((text, exit_code(&all_ended)))
+    }
+}
+
+fn default_folder(arguments: &Arguments, problem: &OdeProblem, sources: &Sources) -> PathBuf {
+    let kind = if sources.are_several() { "sources-sweep" } else { "sweep" };
+    let shard = arguments.shard.map(|s| format!("-shard-{}-of-{}", s.number, s.of));
+    PathBuf::from(format!("{}-{kind}{}", problem.name, shard.unwrap_or_default()))
 }
 
 /// What the objective is made of.
@@ -269,13 +464,12 @@ pub(super) fn inputs(problem: &OdeProblem) -> Result<BTreeMap<String, String>, C
     Ok(inputs)
 }
 
-pub(super) fn record(
+/// What was asked for, without results.
+fn settings_record(
     arguments: &Arguments,
     problem: &OdeProblem,
     plan: &CheckPlan,
-    engines: &engines::Engines,
-    evaluator: &Evaluator<'_>,
-    summary: &check::CheckSummary,
+    engines: &Engines,
     gradient: String,
 ) -> Result<RunRecord, CliError> {
     let inputs = inputs(problem)?;
@@ -304,8 +498,8 @@ pub(super) fn record(
         by: arguments.localise.by.map(GroupKind::name),
         at,
         seed: arguments.seed,
-        points: summary.points,
-        failed_points: summary.failed_points,
+        points: 0,
+        failed_points: 0,
         parameters: plan
             .parameters
             .iter()
@@ -317,12 +511,33 @@ pub(super) fn record(
         check_atol: plan.criteria.atol,
         confidence: plan.confidence,
         consistent: plan.consistent,
-        integrations: summary.lanes,
-        attempted_steps: summary.steps,
-        step_operations: evaluator.step_ops,
-        tangent_step_operations: evaluator.tangent_ops,
+        integrations: 0,
+        attempted_steps: 0,
+        step_operations: 0,
+        tangent_step_operations: 0,
         objective: objective_words(problem, &arguments.solver),
-        notes: [problem.notes.clone(), summary.notes(problem, arguments.solver.atol)].concat(),
+        notes: problem.notes.clone(),
         baseline: None,
     })
+}
+
+/// What was asked for, and what came of it.
+pub(super) fn record(
+    arguments: &Arguments,
+    problem: &OdeProblem,
+    plan: &CheckPlan,
+    engines: &Engines,
+    evaluator: &Evaluator<'_>,
+    summary: &CheckSummary,
+    gradient: String,
+) -> Result<RunRecord, CliError> {
+    let mut record = settings_record(arguments, problem, plan, engines, gradient)?;
+    record.points = summary.points;
+    record.failed_points = summary.failed_points;
+    record.integrations = summary.lanes;
+    record.attempted_steps = summary.steps;
+    record.step_operations = evaluator.step_ops;
+    record.tangent_step_operations = evaluator.tangent_ops;
+    record.notes.extend(summary.notes(problem, arguments.solver.atol));
+    Ok(record)
 }

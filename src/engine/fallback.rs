@@ -4,6 +4,7 @@
 use super::cpu::CpuEngine;
 use super::{Batch, BatchResult, Engine, EngineError, Kernel};
 use crate::rosenbrock::StepProgram;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// An engine whose failed batches run on the CPU engine instead. Every failure is logged, and
@@ -11,6 +12,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 pub struct FallbackEngine {
     primary: Box<dyn Engine>,
     failures: Failures,
+    /// Whether a lost device ends the run instead.
+    ends: Arc<AtomicBool>,
 }
 
 /// Reasons of the failures so far.
@@ -27,7 +30,18 @@ impl Failures {
 impl FallbackEngine {
     /// Wraps an engine.
     pub fn new(primary: Box<dyn Engine>) -> Self {
-        Self { primary, failures: Failures::default() }
+        Self { primary, failures: Failures::default(), ends: Arc::default() }
+    }
+
+    /// From now on a device that fails while it runs ends the run: for those that can go on when it
+    /// is back, with the same digits.
+    pub fn insist(&self) {
+        self.ends.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether something has failed.
+    pub fn has_failed(&self) -> bool {
+        !self.failures.0.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
     }
 }
 
@@ -54,7 +68,8 @@ impl Engine for FallbackEngine {
         let second = CpuEngine.prepare(step)?;
         match self.primary.prepare(step) {
             Ok(first) => {
-                Ok(Box::new(FallbackKernel { first, second, failures: self.failures.clone() }))
+                let (failures, ends) = (self.failures.clone(), Arc::clone(&self.ends));
+                Ok(Box::new(FallbackKernel { first, second, failures, ends }))
             }
             Err(error) => {
                 self.failures.note(&error);
@@ -68,12 +83,16 @@ struct FallbackKernel {
     first: Box<dyn Kernel>,
     second: Box<dyn Kernel>,
     failures: Failures,
+    ends: Arc<AtomicBool>,
 }
 
 impl Kernel for FallbackKernel {
     fn run(&self, batch: &Batch<'_>) -> Result<BatchResult, EngineError> {
         match self.first.run(batch) {
             Ok(result) => Ok(result),
+            Err(error @ EngineError::Device { .. }) if self.ends.load(Ordering::Relaxed) => {
+                Err(error)
+            }
             Err(error) => {
                 self.failures.note(&error);
                 self.second.run(batch)

@@ -52,6 +52,8 @@ pub struct Evaluator<'p> {
     pub(super) second: Option<SecondOrder>,
     /// Those of the problem's further models.
     pub(super) others: Vec<Evaluator<'p>>,
+    /// Tells what own gradients change by at tighter tolerances, where that is asked for.
+    tight: Option<Box<Evaluator<'p>>>,
     /// Operations of the replayed steps of all models, of all their tangent programs together.
     pub step_ops: usize,
     pub tangent_ops: usize,
@@ -97,6 +99,7 @@ pub fn no_refinement(_: &[ProbePair]) -> Vec<f64> {
 }
 
 /// Points that were evaluated together.
+#[derive(Debug, Clone, PartialEq)]
 pub struct EvaluatedChunk {
     pub points: Vec<PointResult>,
     /// Integrations done for them.
@@ -145,7 +148,14 @@ impl<'p> Evaluator<'p> {
             step_ops: step_ops + others.iter().map(|o| o.step_ops).sum::<usize>(),
             tangent_ops: tangent_ops + others.iter().map(|o| o.tangent_ops).sum::<usize>(),
             others,
+            tight: None,
         })
+    }
+
+    /// With points' gradients at other tolerances beside its own.
+    pub fn with_tight(mut self, tight: Self) -> Self {
+        self.tight = Some(Box::new(tight));
+        self
     }
 
     /// The problem that is evaluated.
@@ -231,14 +241,21 @@ impl<'p> Evaluator<'p> {
                 part.refine(points, parameters, eps, &further)?;
             }
         }
-        Ok(EvaluatedChunk {
+        let mut evaluated = EvaluatedChunk {
             lanes: parts.iter().map(|part| part.lanes).sum(),
             steps: parts.iter().map(|part| part.steps).sum(),
             points: match <[Part<'_, '_>; 1]>::try_from(parts) {
                 Ok([only]) => only.results,
                 Err(parts) => sums(&parts).into_owned(),
             },
-        })
+        };
+        if let Some(tight) = &self.tight {
+            let theirs = tight.evaluate(points, &[], &[], &no_refinement)?.points;
+            for (result, theirs) in evaluated.points.iter_mut().zip(theirs) {
+                result.tight_gradient = theirs.gradient;
+            }
+        }
+        Ok(evaluated)
     }
 
     fn integrate_probes(
@@ -415,11 +432,12 @@ impl<'e, 'p> Part<'e, 'p> {
             partition.map(|(partition, first)| scorer.score_parts(&results, partition, first));
         part.results = results;
         part.parts = parts.unwrap_or_default();
-        let runs = || std::iter::once(&part.adaptive).chain(&probed.run).chain(&tangents);
+        let runs = || std::iter::once(&part.adaptive).chain(&tangents);
         (part.lanes, part.steps) = (
             runs().map(|run| run.result.reports.len() as u64).sum(),
             runs().map(total_steps).sum(),
         );
+        part.count(&probed, &moves);
         Ok(part)
     }
 
@@ -437,7 +455,7 @@ impl<'e, 'p> Part<'e, 'p> {
         self.scorer(&probed, &moves, &[], points, parameters, eps)
             .score_refinements(further, &mut results);
         self.results = results;
-        self.count(&probed);
+        self.count(&probed, &moves);
         Ok(())
     }
 
@@ -459,7 +477,7 @@ impl<'e, 'p> Part<'e, 'p> {
             &mut parts,
         );
         self.parts = parts;
-        self.count(&probed);
+        self.count(&probed, &moves);
         Ok(())
     }
 
@@ -475,10 +493,23 @@ impl<'e, 'p> Part<'e, 'p> {
         move |output| self.adaptive.values(lane, output, starts)
     }
 
-    /// Counts what further probes took.
-    fn count(&mut self, probed: &Probed) {
-        self.lanes += probed.run.iter().map(|run| run.result.reports.len() as u64).sum::<u64>();
-        self.steps += probed.run.iter().map(total_steps).sum::<u64>();
+    /// Counts what probes took. Of the points that are replayed once more only those count that have
+    /// moves, so that a sum over points does not depend on which of them are evaluated together.
+    fn count(&mut self, probed: &Probed, moves: &[Move]) {
+        let Some(run) = &probed.run else { return };
+        let simulations = self.evaluator.problem.simulations.len();
+        let replayed = match self.evaluator.settings.steps {
+            StepMode::Shared => self.adaptive.lanes.len(),
+            StepMode::Adaptive => 0,
+        };
+        let mut is_moved = vec![false; self.linear.len()];
+        moves.iter().for_each(|probe| is_moved[probe.point] = true);
+        for (lane, report) in run.result.reports.iter().enumerate() {
+            if lane >= replayed || is_moved[lane / simulations] {
+                self.lanes += 1;
+                self.steps += u64::from(report.steps);
+            }
+        }
     }
 
     fn scorer<'s>(

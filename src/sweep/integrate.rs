@@ -13,7 +13,7 @@ use crate::engine::{
 use crate::index::{ScheduleIdx, SimulationIdx, SlotIdx, TimelineIdx};
 use crate::model::have_same_order;
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 /// The tangents of a step, for one bundle of directions or more.
@@ -425,8 +425,9 @@ impl Evaluator<'_> {
     }
 
     /// Brings lanes with a pre-equilibration to its steady state. Lanes in which the same slots
-    /// have the same values, and that follow the same course, share it; the first of them has its
-    /// steps in its report.
+    /// have the same values, and that follow the same course, share it; the first of them of each
+    /// point (or probe with steps of its own) has its steps in its report, whatever other points
+    /// are integrated beside it.
     fn preequilibrate(
         &self,
         travellers: &mut [Traveller<'_>],
@@ -472,10 +473,16 @@ impl Evaluator<'_> {
                 walk.along(&mut settled, &borrowed, &mut Outputs::none())?;
             }
         }
+        let simulations = self.problem.simulations.len();
+        let mut counted: HashSet<(usize, usize)> = HashSet::new();
         for (lane, traveller) in travellers.iter_mut().enumerate() {
             let Some(group) = group_of[lane] else { continue };
             traveller.follow(&settled[group]);
-            if members[group] != lane {
+            let point = match steps {
+                Steps::Own(_) => traveller.parameters.as_ptr() as usize,
+                Steps::Of(_, of) => of[lane] / simulations,
+            };
+            if !counted.insert((group, point)) {
                 traveller.report.steps = 0;
             }
         }

@@ -9,6 +9,7 @@ mod course;
 mod evaluator;
 mod hessian;
 mod integrate;
+mod journal;
 mod lanes;
 mod locate;
 mod outputs;
@@ -23,6 +24,7 @@ mod walk;
 
 pub use evaluator::{EvaluatedChunk, Evaluator, Refine, Settings, StepMode, no_refinement};
 pub use hessian::{CurvatureChunk, GradientPairs, OwnHessian, PointCurvature, Products};
+pub use journal::{Grid, Journal, JournalChunk, JournalReader};
 pub use lanes::{InitialTangents, LanePreparation};
 pub use parts::{Differences, PartPairs, Partition, PartsChunk, PointParts};
 pub use result::{Failure, PointResult, ProbePair};

@@ -77,6 +77,8 @@ pub struct PointResult {
     pub gradient: Option<Vec<f64>>,
     /// With the gradient: sums of the magnitudes of the terms that its components are made of.
     pub gradient_magnitudes: Option<Vec<f64>>,
+    /// The gradient at tighter tolerances, where the evaluator has them and the point does not fail.
+    pub tight_gradient: Option<Vec<f64>>,
     /// `[parameter][eps]`, flat, in the order asked for; empty where the point failed.
     pub probes: Vec<ProbePair>,
     /// Differences with further eps, of the parameters for which they were asked.

@@ -104,6 +104,7 @@ impl Scorer<'_> {
             below_atol: self.below_atol[point].clone(),
             gradient: None,
             gradient_magnitudes: None,
+            tight_gradient: None,
             probes: Vec::new(),
             refinements: Vec::new(),
             predictions: Vec::new(),

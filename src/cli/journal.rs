@@ -1,0 +1,268 @@
+//! A sweep's journal: what it was begun with, and the points that are done.
+
+use super::CliError;
+use super::engines::Engines;
+use super::folder::{FolderLock, JOURNAL, has_content, has_journal};
+use super::interrupt::Interrupt;
+use super::options::usage;
+use super::points::SweepPoints;
+use super::shard::Shard;
+use crate::check::{CheckPlan, Supplied};
+use crate::report::RunRecord;
+use crate::startpoints::Points;
+use crate::sweep::{Evaluator, Grid, Journal, JournalChunk, JournalReader};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use std::collections::{BTreeMap, VecDeque};
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+/// What a sweep was begun with.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Header {
+    /// Everything that numbers depend on.
+    pub settings: BTreeMap<String, String>,
+    /// Of the whole sweep.
+    pub points: usize,
+    pub shard: Option<Shard>,
+    pub engine: EngineHeader,
+    /// The command's words, without the program's name.
+    pub command: Vec<String>,
+}
+
+/// The engines as `run.json` will name them: those that began.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct EngineHeader {
+    /// The same where last digits are.
+    pub identity: String,
+    pub engine: String,
+    pub engine_reason: String,
+    pub gradient_engine: String,
+}
+
+/// Members of `run.json` that are results, or that do not change numbers.
+const NO_SETTINGS: [&str; 12] = [
+    "engine",
+    "engine_reason",
+    "gradient_engine",
+    "points",
+    "failed_points",
+    "integrations",
+    "attempted_steps",
+    "step_operations",
+    "tangent_step_operations",
+    "notes",
+    "baseline",
+    "gradient",
+];
+
+impl Header {
+    /// Of a sweep that begins.
+    pub fn new(
+        record: &RunRecord,
+        gradients: Vec<String>,
+        points: &SweepPoints<'_>,
+        shard: Option<Shard>,
+        engines: &Engines,
+    ) -> Result<Self, CliError> {
+        let properties =
+            record.properties().map_err(|e| CliError::output(JOURNAL)(std::io::Error::other(e)))?;
+        let is_setting = |(name, _): &(String, String)| !NO_SETTINGS.contains(&name.as_str());
+        let mut settings: BTreeMap<String, String> =
+            properties.into_iter().filter(is_setting).collect();
+        settings.insert("gradient".to_owned(), gradients.join("; "));
+        let there = points.there();
+        if !there.is_empty() {
+            settings.insert("digest of points".to_owned(), digest(there));
+        }
+        Ok(Self {
+            settings,
+            points: points.len(),
+            shard,
+            engine: EngineHeader {
+                identity: engines.identity.clone(),
+                engine: engines.probes.describe(),
+                engine_reason: engines.reason.clone(),
+                gradient_engine: engines.tangents.describe(),
+            },
+            command: std::env::args_os()
+                .skip(1)
+                .map(|word| word.to_string_lossy().into_owned())
+                .collect(),
+        })
+    }
+
+    /// The first thing in which another differs that numbers depend on: its name, and both values.
+    pub fn difference(&self, other: &Self) -> Option<(String, [String; 2])> {
+        let shard = |h: &Self| h.shard.map_or("none".to_owned(), |s| s.to_string());
+        let fixed = |h: &Self| {
+            [
+                ("number of points", h.points.to_string()),
+                ("engine", h.engine.identity.clone()),
+                ("shard", shard(h)),
+            ]
+        };
+        let all = |h: &Self| -> BTreeMap<String, String> {
+            let fixed = fixed(h).map(|(name, value)| (name.to_owned(), value));
+            h.settings.clone().into_iter().chain(fixed).collect()
+        };
+        let (mine, theirs) = (all(self), all(other));
+        let name = mine.keys().chain(theirs.keys()).find(|k| mine.get(*k) != theirs.get(*k))?;
+        let value = |map: &BTreeMap<String, String>| {
+            map.get(name).cloned().unwrap_or_else(|| "none".to_owned())
+        };
+        Some((name.clone(), [value(&mine), value(&theirs)]))
+    }
+
+    /// The points that the journal is for.
+    pub fn range(&self) -> Range<usize> {
+        self.shard.map_or(0..self.points, |shard| shard.range(self.points))
+    }
+}
+
+fn digest(points: &Points) -> String {
+    let mut hash = Sha256::new();
+    for (id, theta) in points.ids.iter().zip(&points.theta_scaled) {
+        hash.update((id.len() as u64).to_le_bytes());
+        hash.update(id);
+        theta.iter().for_each(|value| hash.update(value.to_bits().to_le_bytes()));
+    }
+    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// A journal that is there, read as far as its header.
+pub struct Begun {
+    pub path: PathBuf,
+    pub header: Header,
+    pub reader: JournalReader,
+}
+
+impl Begun {
+    /// Opens the journal of a folder, to go on with it where `appends`.
+    pub fn open(folder: &Path, appends: bool) -> Result<Self, CliError> {
+        let path = folder.join(JOURNAL);
+        let (reader, bytes) =
+            JournalReader::open(&path, appends).map_err(CliError::output(&path))?;
+        let header = bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok());
+        match header {
+            Some(header) => Ok(Self { path, header, reader }),
+            None => Err(usage(format!(
+                "{}: is no journal of this version of gradsweep, or its start is damaged; \
+                 --overwrite starts anew",
+                path.display()
+            ))),
+        }
+    }
+}
+
+/// The journal with which `--resume` goes on; none where nothing has begun.
+pub fn resume(folder: &Path) -> Result<Option<(FolderLock, Begun)>, CliError> {
+    if !folder.exists() {
+        return Ok(None);
+    }
+    let lock = FolderLock::take(folder)?;
+    if has_journal(folder) {
+        return Ok(Some((lock, Begun::open(folder, true)?)));
+    }
+    if has_content(folder).map_err(CliError::output(folder))? {
+        return Err(usage(format!(
+            "--resume: {} holds no {JOURNAL}: a sweep there is finished, or never began; \
+             --overwrite starts anew",
+            folder.display()
+        )));
+    }
+    Ok(None)
+}
+
+/// Gives the points of a sweep in order: those of journals, then new ones, which it journals.
+pub struct Supplier<'a> {
+    pub evaluator: &'a Evaluator<'a>,
+    pub plan: &'a CheckPlan,
+    pub points: &'a SweepPoints<'a>,
+    pub engines: &'a Engines,
+    pub interrupt: Interrupt,
+    /// Points still to come.
+    pub range: Range<usize>,
+    /// Journals of shards to read first.
+    pub readers: VecDeque<JournalReader>,
+    /// The sweep's own journal, to read and then to go on with.
+    pub begun: Option<JournalReader>,
+    pub journal: Option<Journal>,
+    /// Where the journal is.
+    pub path: PathBuf,
+    /// What an engine said of itself that failed.
+    pub failed_engine: Option<String>,
+}
+
+impl Supplier<'_> {
+    /// The next points; none at the end.
+    pub fn next(&mut self) -> Result<Option<Supplied>, CliError> {
+        let Range { start, end } = self.range;
+        let grid = Grid {
+            problem: self.evaluator.problem(),
+            parameters: &self.plan.parameters,
+            eps: &self.plan.eps,
+        };
+        let is_good =
+            |chunk: &JournalChunk| chunk.evaluated.points.len() <= end - start && chunk.fits(grid);
+        while let Some(reader) = self.readers.front_mut().or(self.begun.as_mut()) {
+            let chunk = reader.next_chunk(start, is_good).map_err(CliError::output(&self.path))?;
+            if let Some(JournalChunk { evaluated, failed_engine, .. }) = chunk {
+                let end = self.range.start + evaluated.points.len();
+                let theta_scaled = self.points.some(self.range.start..end)?;
+                self.failed_engine = self.failed_engine.take().or(failed_engine);
+                self.range.start = end;
+                return Ok(Some(Supplied { theta_scaled, evaluated }));
+            }
+            if self.readers.pop_front().is_none()
+                && let Some(begun) = self.begun.take()
+            {
+                self.go_on(begun)?;
+            }
+        }
+        let Some(journal) = &mut self.journal else {
+            return match self.range.is_empty() {
+                true => Ok(None),
+                false => Err(usage(format!("the shards end at point {}", self.range.start))),
+            };
+        };
+        if self.range.is_empty() {
+            journal.sync().map_err(CliError::output(&self.path))?;
+            return Ok(None);
+        }
+        if self.interrupt.is_asked_for() {
+            journal.sync().map_err(CliError::output(&self.path))?;
+            return Err(CliError::Interrupted);
+        }
+        let first = self.range.start;
+        let end = self.range.end.min(first + self.plan.points_per_chunk(self.evaluator));
+        let theta_scaled = self.points.some(first..end)?;
+        let mut evaluated = self.plan.evaluate(self.evaluator, &theta_scaled)?;
+        evaluated.points.iter_mut().for_each(|point| point.predictions = Vec::new());
+        let failed_engine = self.engines.failure();
+        let chunk = JournalChunk { first, evaluated, failed_engine };
+        journal.append(&chunk).map_err(CliError::output(&self.path))?;
+        self.failed_engine = self.failed_engine.take().or(chunk.failed_engine);
+        self.range.start = end;
+        Ok(Some(Supplied { theta_scaled, evaluated: chunk.evaluated }))
+    }
+
+    fn go_on(&mut self, reader: JournalReader) -> Result<(), CliError> {
+        let lost = reader.bytes_left();
+        if lost > 0 {
+            tracing::warn!(
+                "{}: its last {lost} bytes are incomplete or damaged; points from number {} on are \
+                 evaluated again",
+                self.path.display(),
+                self.range.start
+            );
+        }
+        self.journal = Some(reader.into_journal().map_err(CliError::output(&self.path))?);
+        Ok(())
+    }
+
+    /// The engine for `run.json`: the one that began, or what became of it.
+    pub fn engine(&self, header: &Header) -> String {
+        self.failed_engine.clone().unwrap_or_else(|| header.engine.engine.clone())
+    }
+}
