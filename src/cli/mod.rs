@@ -9,6 +9,7 @@ mod gradient;
 mod hessian;
 mod localise;
 mod model;
+mod optimize;
 mod options;
 mod outcome;
 mod output;
@@ -43,6 +44,7 @@ use tracing::level_filters::LevelFilter;
     gradsweep sweep data/stat5                   1,000 random points, reports in stat5-sweep/\n  \
     gradsweep check data/stat5 --at nominal      the table at one point, best of five eps\n  \
     gradsweep check data/stat5 --at random:3 --eps 1e-5 --detailed\n  \
+    gradsweep optimize data/stat5 --starts 100   local optima, each with its reason of stopping\n  \
     gradsweep simulate data/stat5 --out -        simulation table, likelihood, chi2\n  \
     gradsweep report stat5-sweep                 the page of a sweep again, from its files"
 )]
@@ -61,6 +63,7 @@ struct Cli {
 enum Command {
     Check(check::Arguments),
     Sweep(sweep::Arguments),
+    Optimize(optimize::Arguments),
     Report(report::Arguments),
     Simulate(simulate::Arguments),
     Power(power::Arguments),
@@ -99,6 +102,7 @@ pub fn run() -> ExitCode {
     let outcome = match cli.command {
         Command::Check(arguments) => check::run(&arguments, manner),
         Command::Sweep(arguments) => sweep::run(&arguments, manner),
+        Command::Optimize(arguments) => optimize::run(&arguments, manner),
         Command::Report(arguments) => report::run(&arguments),
         Command::Simulate(arguments) => simulate::run(&arguments),
         Command::Power(arguments) => power::run(&arguments),

@@ -240,7 +240,7 @@ pub(super) fn draw(arguments: &Arguments, problem: &OdeProblem) -> Result<Points
 }
 
 /// What the objective is made of.
-fn objective_words(problem: &OdeProblem, solver: &SolverOptions) -> &'static str {
+pub(super) fn objective_words(problem: &OdeProblem, solver: &SolverOptions) -> &'static str {
     match (solver.no_priors, problem.priors.are_absent()) {
         (false, false) => "negative log posterior",
         (false, true) => "negative log-likelihood",
@@ -257,6 +257,18 @@ pub(super) fn progress_bar(points: usize, manner: Manner) -> ProgressBar {
     bar
 }
 
+/// SHA-256 of all inputs, by names relative to the problem's folder: where that lies is nobody's
+/// business.
+pub(super) fn input_digests(problem: &OdeProblem) -> Result<BTreeMap<String, String>, CliError> {
+    let mut inputs = BTreeMap::new();
+    let folder = problem.petab.path.parent().unwrap_or(std::path::Path::new(""));
+    for file in &problem.petab.files {
+        let name = file.strip_prefix(folder).unwrap_or(file).to_string_lossy().into_owned();
+        inputs.insert(name, digest(file).map_err(CliError::output(file))?);
+    }
+    Ok(inputs)
+}
+
 pub(super) fn record(
     arguments: &Arguments,
     problem: &OdeProblem,
@@ -266,13 +278,7 @@ pub(super) fn record(
     summary: &check::CheckSummary,
     gradient: String,
 ) -> Result<RunRecord, CliError> {
-    let mut inputs = BTreeMap::new();
-    // Names relative to the problem's folder: where that lies is nobody's business.
-    let folder = problem.petab.path.parent().unwrap_or(std::path::Path::new(""));
-    for file in &problem.petab.files {
-        let name = file.strip_prefix(folder).unwrap_or(file).to_string_lossy().into_owned();
-        inputs.insert(name, digest(file).map_err(CliError::output(file))?);
-    }
+    let inputs = input_digests(problem)?;
     let at = arguments
         .at
         .clone()

@@ -9,10 +9,12 @@ mod lbfgsb;
 mod line_search;
 mod minimiser;
 mod multistart;
+mod plateaus;
 mod trust_region;
 
 pub use bounds::{Bounds, Side};
 pub use lbfgsb::Lbfgsb;
 pub use minimiser::{Evaluation, Limits, Minimiser, Position, Stop};
-pub use multistart::{Effort, Iteration, Method, Optimum, minimise, sorted};
+pub use multistart::{Effort, Iteration, Method, Observer, Optimum, minimise, sorted};
+pub use plateaus::{SAME, plateaus};
 pub use trust_region::TrustRegion;

@@ -3,13 +3,16 @@
 //! Coleman & Li, *An interior trust region approach for nonlinear minimization subject to bounds*,
 //! SIAM J. Optim. 6 (1996), in the way of Fröhlich & Sorger, *Fides: reliable trust-region
 //! optimization for parameter estimation of ordinary differential equation models*, PLoS Comput.
-//! Biol. 18 (2022). Steps are made in scaled coordinates ŝ = s/√|v|, where v is the distance to the
+//! Biol. 18 (2022). Along the last steps the matrix is corrected by BFGS updates, so that second
+//! derivatives of the residuals, which a Gauss–Newton matrix leaves out, do not slow it down in curved
+//! valleys. Steps are made in scaled coordinates ŝ = s/√|v|, where v is the distance to the
 //! bound that descent leads to, or 1; the model there is q(ŝ) = ĝᵀŝ + ½ŝᵀ(DBD + C)ŝ. The matrix has
 //! no negative eigenvalue, so that the subproblem has no hard case.
 
 use super::bounds::Bounds;
 use super::dense::{Matrix, dot, norm};
 use super::minimiser::{Evaluation, Limits, Minimiser, Position, Stop};
+use std::collections::VecDeque;
 
 /// Radius at first, and how it follows the ratio of reduction to prediction; those of fides.
 const FIRST_RADIUS: f64 = 1.0;
@@ -36,6 +39,9 @@ struct Model {
     bend: Vec<f64>,
 }
 
+/// Steps along which the matrix is corrected, at most.
+const MEMORY: usize = 10;
+
 /// A step that is being tried.
 struct Trial {
     /// In scaled coordinates.
@@ -60,6 +66,8 @@ pub struct TrustRegion {
     limits: Limits,
     position: Position,
     curvature: Matrix,
+    /// The last steps, with the changes of the gradient over them.
+    steps: VecDeque<(Vec<f64>, Vec<f64>)>,
     radius: f64,
     trial: Vec<f64>,
     phase: Phase,
@@ -75,6 +83,7 @@ impl TrustRegion {
             bounds,
             limits,
             curvature: Matrix::default(),
+            steps: VecDeque::new(),
             radius: FIRST_RADIUS,
             phase: Phase::Start,
         }
@@ -144,9 +153,20 @@ impl TrustRegion {
     /// Goes to the point that was tried. Reasons to stop hold where the model is right.
     fn accept(&mut self, evaluation: Evaluation, ratio: f64) {
         let x = std::mem::take(&mut self.trial);
+        if self.position.value.is_finite() {
+            let less = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a - b).collect();
+            let s: Vec<f64> = less(&x, &self.position.x);
+            self.steps.push_back((s, less(&evaluation.gradient, &self.position.gradient)));
+            if self.steps.len() > MEMORY {
+                self.steps.pop_front();
+            }
+        }
         let limits = (&self.bounds, &self.limits);
         let stop = self.position.move_to(&x, evaluation.value, &evaluation.gradient, limits);
         self.curvature = evaluation.curvature.unwrap_or_default();
+        for (s, y) in &self.steps {
+            update(&mut self.curvature, s, y);
+        }
         match stop {
             Some(Stop::Objective | Stop::Step) if ratio < POOR => self.propose(),
             Some(stop) => self.end(stop),
@@ -323,6 +343,23 @@ impl Model {
         }
         let length = norm(&step);
         scaled(&step, (radius / length).min(1.0))
+    }
+}
+
+/// The BFGS update, which makes the matrix map s to y; left out where that would cost it its positive
+/// eigenvalues.
+fn update(matrix: &mut Matrix, s: &[f64], y: &[f64]) {
+    let of = matrix.times(s);
+    let (old, new) = (dot(s, &of), dot(s, y));
+    let least = 1e-8 * norm(s) * norm(y);
+    if !(old > 0.0 && new > least) {
+        return;
+    }
+    let n = matrix.size;
+    for i in 0..n {
+        for j in 0..n {
+            matrix.values[i * n + j] += y[i] * y[j] / new - of[i] * of[j] / old;
+        }
     }
 }
 

@@ -6,6 +6,7 @@ pub mod fuzzing;
 mod hessian;
 mod html;
 mod junit;
+mod optima;
 mod part_tables;
 mod part_terminal;
 mod record;
@@ -21,6 +22,7 @@ pub use csv_tables::{
 pub use hessian::{HessianTable, hessian_table, write_hessian};
 pub use html::{Plot, ReportError, sweep_page, sweep_plots};
 pub use junit::{Case, CaseResult, CheckCases, sweep_cases, write_junit};
+pub use optima::{HistoryTable, OptimizeRecord, optima_table, reasons, write_optima};
 pub use part_tables::{
     ResidualTable, write_attributions, write_groups, write_residual_parameters, write_residual_rows,
 };
