@@ -40,7 +40,7 @@ fn minimise(
         for (i, x) in x.iter().enumerate() {
             assert!(bounds.lower[i] <= *x && *x <= bounds.upper[i], "{method:?}: {x} in {i}");
         }
-        let evaluation = f(&x.to_vec());
+        let evaluation = f(x);
         minimiser.tell(evaluation);
     }
     (minimiser.position().clone(), minimiser.stop().expect("it ends"))

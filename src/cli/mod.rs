@@ -10,6 +10,7 @@ mod hessian;
 mod localise;
 mod model;
 mod optimize;
+mod optimum;
 mod options;
 mod outcome;
 mod output;

@@ -1,21 +1,29 @@
 //! `gradsweep optimize`.
 
-use super::options::{Draw, SolverOptions, Steps, points_at, usage};
+use super::optimum::{DEFAULT_TOLERANCE, Optima};
+use super::options::{
+    CONFIDENCE, DEFAULT_CONSISTENT, DEFAULT_EPS, Draw, SolverOptions, Steps, points_at, usage,
+};
 use super::output::{Output, result_folder};
 use super::sweep::{input_digests, objective_words};
 use super::{CliError, Manner, engines};
+use crate::check::{self, CheckPlan, Criteria, Label, own_gradient};
+use crate::index::ParameterIdx;
 use crate::model::OdeProblem;
 use crate::optimize::{
     Bounds, Effort, Iteration, Limits, Method, Optimum, minimise, plateaus, sorted,
 };
 use crate::report::{HistoryTable, OptimizeRecord, Style, optima_table, reasons, write_optima};
 use crate::startpoints::{Points, write_csv};
-use crate::sweep::Evaluator;
+use crate::sweep::{Evaluator, Settings, no_refinement};
 use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+
+/// Points that may be screened.
+const MOST_SCREENED: usize = 10_000_000;
 
 /// Find local optima from many starts: the points at which gradients matter most.
 ///
@@ -40,6 +48,7 @@ use std::process::ExitCode;
     Examples:\n  \
     gradsweep optimize data/stat5                            100 starts, results in stat5-optima/\n  \
     gradsweep optimize data/stat5 --starts 20 --seed 7 --method lbfgsb --out run7\n  \
+    gradsweep optimize data/stat5 --check                    and check the gradient at the best optimum\n  \
     gradsweep optimize data/stat5 --at points.csv            from points of your own\n  \
     gradsweep check data/stat5 --at stat5-optima/optima.csv  the gradient there")]
 pub struct Arguments {
@@ -58,6 +67,9 @@ pub struct Arguments {
     /// Draw random starts uniformly between the bounds, or as the parameter table says.
     #[arg(long, value_enum, default_value = "bounds")]
     draw: Draw,
+    /// Draw so many random points for each start, and start from those with the lowest objectives.
+    #[arg(long, default_value_t = 1, value_name = "K", conflicts_with = "at")]
+    screen: usize,
     /// How a start descends.
     #[arg(long, value_enum, default_value = "gauss-newton")]
     method: MethodChoice,
@@ -74,6 +86,9 @@ pub struct Arguments {
     /// Stop after so many iterations.
     #[arg(long, default_value_t = Limits::default().max_iterations, value_name = "N")]
     max_iterations: usize,
+    /// Check the gradient at the N best optima, 1 by default, as `check` does, and write at_optimum.csv.
+    #[arg(long, value_name = "N", num_args = 0..=1, require_equals = true, default_missing_value = "1")]
+    check: Option<usize>,
     /// Folder for the results [default: PROBLEM-optima in the current folder].
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
@@ -112,7 +127,16 @@ pub(super) fn run(arguments: &Arguments, manner: Manner) -> Result<ExitCode, Cli
         None if arguments.starts == 0 => {
             return Err(usage("--starts 0: at least one start is needed"));
         }
-        None => arguments.draw.points(&problem, arguments.starts, arguments.seed)?,
+        None if arguments.screen == 0 || arguments.screen > MOST_SCREENED / arguments.starts => {
+            return Err(usage(format!(
+                "--screen {}: from 1 to {MOST_SCREENED} points in all are possible",
+                arguments.screen
+            )));
+        }
+        None => {
+            let count = arguments.starts * arguments.screen;
+            arguments.draw.points(&problem, count, arguments.seed)?
+        }
     };
     if problem.parameters.is_empty() {
         return Err(usage("no parameter is estimated: there is nothing to optimise"));
@@ -130,6 +154,10 @@ pub(super) fn run(arguments: &Arguments, manner: Manner) -> Result<ExitCode, Cli
         engines.probes.as_ref(),
         Some(engines.tangents.as_ref()),
     )?;
+    let starts = match arguments.screen {
+        1 => starts,
+        _ => lowest(&problem, settings, &engines, starts, arguments.starts)?,
+    };
     let mut files = Files::open(&folder)?;
     let progress = Progress::new(starts.len(), manner);
     let mut best = f64::INFINITY;
@@ -171,8 +199,70 @@ pub(super) fn run(arguments: &Arguments, manner: Manner) -> Result<ExitCode, Cli
     for note in &record.notes {
         text.push_str(&format!("note: {note}\n"));
     }
+    let mut is_wrong = false;
+    if let Some(count) = arguments.check {
+        let best = optima.iter().filter(|o| o.position.value.is_finite()).take(count);
+        let best = Points {
+            ids: best.clone().map(|o| starts.ids[o.start.position()].clone()).collect(),
+            theta_scaled: best.map(|o| o.position.x.clone()).collect(),
+        };
+        let checked = check(&evaluator, &best, style, &mut text)?;
+        checked.write(&folder.join("at_optimum.csv"))?;
+        is_wrong = checked.has_wrong();
+    }
     io::stdout().write_all(text.as_bytes()).map_err(CliError::output("-"))?;
-    Ok(ExitCode::SUCCESS)
+    Ok(if is_wrong { ExitCode::from(1) } else { ExitCode::SUCCESS })
+}
+
+/// Checks our gradient at optima, with the options that `check` has by default.
+fn check<'a>(
+    evaluator: &Evaluator<'a>,
+    points: &'a Points,
+    style: Style,
+    text: &mut String,
+) -> Result<Optima<'a>, CliError> {
+    let problem = evaluator.problem();
+    let criteria = Criteria::default();
+    let plan = CheckPlan {
+        parameters: (0..problem.parameters.len()).map(ParameterIdx::from_position).collect(),
+        eps: DEFAULT_EPS.to_vec(),
+        label: Label::default(),
+        criteria,
+        confidence: CONFIDENCE,
+        consistent: DEFAULT_CONSISTENT,
+    };
+    let mut optima = Optima::new(evaluator, points, DEFAULT_TOLERANCE, criteria)?;
+    let theta = &points.theta_scaled;
+    check::run(evaluator, theta, &plan, &own_gradient, &mut |judged, result| {
+        optima.see(judged, result, &|_, _| None);
+        let id = &points.ids[judged.point.position()];
+        text.push_str(&format!("at the optimum of start {id}:\n{}\n", optima.last_table(style)));
+        Ok::<(), CliError>(())
+    })?;
+    Ok(optima)
+}
+
+/// The points with the lowest objectives, in the order of these.
+fn lowest(
+    problem: &OdeProblem,
+    settings: Settings,
+    engines: &engines::Engines,
+    points: Points,
+    count: usize,
+) -> Result<Points, CliError> {
+    let evaluator = Evaluator::new(problem, settings, engines.probes.as_ref(), None)?;
+    let mut values = Vec::with_capacity(points.len());
+    for chunk in points.theta_scaled.chunks(evaluator.points_per_chunk(&[], 0)) {
+        let evaluated = evaluator.evaluate(chunk, &[], &[], &no_refinement)?;
+        values.extend(evaluated.points.iter().map(|p| p.objective.unwrap_or(f64::INFINITY)));
+    }
+    let mut order: Vec<usize> = (0..points.len()).collect();
+    order.sort_by(|&a, &b| values[a].total_cmp(&values[b]));
+    order.truncate(count);
+    Ok(Points {
+        ids: order.iter().map(|&k| points.ids[k].clone()).collect(),
+        theta_scaled: order.iter().map(|&k| points.theta_scaled[k].clone()).collect(),
+    })
 }
 
 impl Arguments {
@@ -201,7 +291,15 @@ impl Arguments {
     ) -> Result<OptimizeRecord, CliError> {
         let method = Method::from(self.method);
         let best = plateaus(sorted).into_iter().next().unwrap_or_default();
-        let random = || format!("random:{} by {}", self.starts, self.draw.word());
+        let random = || match self.screen {
+            1 => format!("random:{} by {}", self.starts, self.draw.word()),
+            k => format!(
+                "the best {} of random:{} by {}",
+                self.starts,
+                k * self.starts,
+                self.draw.word()
+            ),
+        };
         let mut notes = problem.notes.clone();
         let outside = starts.theta_scaled.iter().filter(|theta| {
             let outside = |(p, x): (&crate::model::EstimatedParameter, &f64)| {

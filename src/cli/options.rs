@@ -15,7 +15,7 @@ pub const DEFAULT_EPS: [f64; 5] = [1e-1, 1e-3, 1e-5, 1e-7, 1e-9];
 /// A failure rate whose confidence interval lies above this is consistent.
 pub const DEFAULT_CONSISTENT: f64 = 0.05;
 /// Two-sided confidence of the failure rates' intervals.
-const CONFIDENCE: f64 = 0.95;
+pub const CONFIDENCE: f64 = 0.95;
 
 /// Which engine integrates.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

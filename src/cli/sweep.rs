@@ -3,6 +3,7 @@
 use super::comparing::Comparing;
 use super::hessian::HessianOptions;
 use super::localise::{LocaliseOptions, Localiser, Mode};
+use super::optimum::{Optima, OptimumOptions};
 use super::options::{CheckOptions, DEFAULT_CONSISTENT, Draw, SolverOptions, points_at, usage};
 use super::outcome::{Outcome, OutcomeOptions, exit_code};
 use super::output::result_folder;
@@ -30,7 +31,7 @@ use std::process::ExitCode;
 /// Writes run.json, points.csv, checks.csv, best.csv, parameters.csv, eps.csv, where.csv,
 /// failures.csv and a page with plots, report.html; with --by groups.csv or attribution.csv. With
 /// --mode residuals: run.json, points.csv, residuals.csv, parameters.csv, failures.csv. With --order
-/// 1: run.json, points.csv, hessian.csv, failures.csv. With several gradients each has such files in
+/// 1: run.json, points.csv, hessian.csv, failures.csv. Where points are optima: at_optimum.csv. With several gradients each has such files in
 /// a folder of its own; parameters.csv of all and sources.csv, which compares them, stand beside these.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  \
@@ -73,6 +74,8 @@ pub struct Arguments {
     #[arg(long)]
     pub(super) overwrite: bool,
     #[command(flatten)]
+    optimum: OptimumOptions,
+    #[command(flatten)]
     outcome: OutcomeOptions,
     #[command(flatten)]
     pub(super) solver: SolverOptions,
@@ -90,6 +93,12 @@ pub(super) fn run(arguments: &Arguments, manner: Manner) -> Result<ExitCode, Cli
     }
     let (localise, asked) = (&arguments.localise, &arguments.outcome);
     let hessian = arguments.hessian.file(&arguments.check, localise, asked, false)?;
+    let other = match (localise.mode, &hessian) {
+        (Mode::Residuals, _) => Some("--mode residuals"),
+        (_, Some(_)) => Some("--order 1"),
+        _ => None,
+    };
+    let are_optima = arguments.optimum.are_meant(arguments.at.as_deref(), other)?;
     arguments.solver.start_threads()?;
     let problem = arguments.solver.load(&arguments.problem)?;
     let mut plan = arguments.check.plan(&problem, eps, criteria, arguments.consistent)?;
@@ -146,6 +155,12 @@ pub(super) fn run(arguments: &Arguments, manner: Manner) -> Result<ExitCode, Cli
         sources.all.iter().map(|n| (n.judged.source(), n.judged.allowance())).collect();
     let judging: Vec<Source<'_>> =
         given.iter().map(|(gradient, allowance)| Source { gradient, allowance }).collect();
+    let mut optima = Vec::new();
+    if are_optima {
+        let tolerance = arguments.optimum.optimum_tol;
+        let first = Optima::new(&evaluator, &points, tolerance, plan.criteria)?;
+        optima.resize(sources.all.len(), first);
+    }
     let mut comparing = Comparing::new(&sources, &plan);
     let mut sink = |judged: &[JudgedPoint], result: &PointResult| -> Result<(), CliError> {
         let place = judged[0].point.position();
@@ -153,6 +168,9 @@ pub(super) fn run(arguments: &Arguments, manner: Manner) -> Result<ExitCode, Cli
         for (k, judged) in judged.iter().enumerate() {
             reports[k].add(id, theta, judged, result)?;
             localisers[k].see(theta, judged, result, judging[k].allowance);
+            if let Some(optima) = optima.get_mut(k) {
+                optima.see(judged, result, judging[k].allowance);
+            }
         }
         comparing.add(judged, result, &judging, &plan);
         progress.inc(1);
@@ -171,7 +189,7 @@ pub(super) fn run(arguments: &Arguments, manner: Manner) -> Result<ExitCode, Cli
     let (mut text, mut verdicts) = (String::new(), String::new());
     let (mut all_cases, mut all_ended, mut properties) = (Vec::new(), Vec::new(), Vec::new());
     let judged = sources.all.iter().zip(&summaries).zip(&localisations);
-    for (((named, summary), localisation), reports) in judged.zip(reports) {
+    for (place, (((named, summary), localisation), reports)) in judged.zip(reports).enumerate() {
         let mut cases = sweep_cases(&problem, summary);
         let mut ended = outcome.end(&named.name, &mut cases);
         ended.is_bad |= localisation.has_consistent_failure();
@@ -182,10 +200,18 @@ pub(super) fn run(arguments: &Arguments, manner: Manner) -> Result<ExitCode, Cli
         record.baseline.clone_from(&ended.record);
         reports.finish(summary, &record)?;
         localisation.write(&folder_of(named), &problem, &points)?;
+        let counts = match optima.get(place) {
+            Some(optima) => {
+                optima.write(&folder_of(named).join("at_optimum.csv"))?;
+                format!("{}\n", optima.counts(style))
+            }
+            None => String::new(),
+        };
         let theirs = record
             .properties()
             .map_err(|e| CliError::output(folder.join("run.json"))(std::io::Error::other(e)))?;
-        let lines = diagnosis_lines(&problem, summary)
+        let lines = counts
+            + &diagnosis_lines(&problem, summary)
             + &where_lines(&problem, summary)
             + &localisation.table(&problem, &points, style)
             + &ended.lines();

@@ -325,7 +325,7 @@ mod tests {
     /// (a − 1)², but no value from 0.6 on: the first steps fail.
     #[test]
     fn steps_without_a_value_are_shortened() {
-        let f = |a: f64| (a < 0.6).then(|| ((a - 1.0) * (a - 1.0), 2.0 * (a - 1.0)));
+        let f = |a: f64| (a < 0.6).then_some(((a - 1.0) * (a - 1.0), 2.0 * (a - 1.0)));
         for start in [0.5, 1.0, 1e4] {
             let (step, _) = search(f, start);
             assert!(step > 0.0 && is_strong_wolfe(f, step), "{start}: {step}");

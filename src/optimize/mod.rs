@@ -9,6 +9,7 @@ mod lbfgsb;
 mod line_search;
 mod minimiser;
 mod multistart;
+mod objective;
 mod plateaus;
 mod trust_region;
 
@@ -16,5 +17,6 @@ pub use bounds::{Bounds, Side};
 pub use lbfgsb::Lbfgsb;
 pub use minimiser::{Evaluation, Limits, Minimiser, Position, Stop};
 pub use multistart::{Effort, Iteration, Method, Observer, Optimum, minimise, sorted};
+pub use objective::fisher_diagonals;
 pub use plateaus::{SAME, plateaus};
 pub use trust_region::TrustRegion;

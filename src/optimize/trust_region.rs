@@ -5,9 +5,11 @@
 //! optimization for parameter estimation of ordinary differential equation models*, PLoS Comput.
 //! Biol. 18 (2022). Along the last steps the matrix is corrected by BFGS updates, so that second
 //! derivatives of the residuals, which a Gauss–Newton matrix leaves out, do not slow it down in curved
-//! valleys. Steps are made in scaled coordinates ŝ = s/√|v|, where v is the distance to the
-//! bound that descent leads to, or 1; the model there is q(ŝ) = ĝᵀŝ + ½ŝᵀ(DBD + C)ŝ. The matrix has
-//! no negative eigenvalue, so that the subproblem has no hard case.
+//! valleys. Steps are made in scaled coordinates ŝ = s/√|v|, where v is the distance to a
+//! bound, or 1; the model there is q(ŝ) = ĝᵀŝ + ½ŝᵀ(DBD + C)ŝ. The matrix has no negative eigenvalue,
+//! so that the subproblem has no hard case. Coleman and Li scale every coordinate. Here only those are
+//! that would cross a bound: C adds |gᵢ|/vᵢ to the curvature, which is far more than that of the flat
+//! directions of such problems, and made steps along these 100 times too short.
 
 use super::bounds::Bounds;
 use super::dense::{Matrix, dot, norm};
@@ -49,6 +51,8 @@ struct Trial {
     predicted: f64,
     /// ½ŝᵀCŝ.
     bend: f64,
+    /// Whether the trust region cut it off.
+    is_limited: bool,
 }
 
 /// What it waits for.
@@ -89,14 +93,40 @@ impl TrustRegion {
         }
     }
 
+    /// The model with which the minimum in the trust region is no farther away than the bounds are,
+    /// but for rounding: coordinates of which it crossed a bound are scaled, one set after the other.
     fn model(&self) -> Model {
+        let x = &self.position.x;
+        let mut crossed = vec![None; x.len()];
+        loop {
+            let model = self.model_with(&crossed);
+            let step = model.unscaled(&model.minimum_within(self.radius));
+            let mut is_done = true;
+            for i in 0..x.len() {
+                let to = x[i] + step[i];
+                let beyond = match step[i] > 0.0 {
+                    true => (to >= self.bounds.upper[i]).then_some(self.bounds.upper[i]),
+                    false => (to <= self.bounds.lower[i]).then_some(self.bounds.lower[i]),
+                };
+                if step[i] != 0.0 && beyond.is_some() && crossed[i].is_none() {
+                    crossed[i] = beyond;
+                    is_done = false;
+                }
+            }
+            if is_done {
+                return model;
+            }
+        }
+    }
+
+    /// The model in which coordinates are scaled by their distance to these bounds.
+    fn model_with(&self, crossed: &[Option<f64>]) -> Model {
         let (x, g) = (&self.position.x, &self.position.gradient);
         let n = x.len();
         let mut scaling = vec![1.0; n];
         let mut bend = vec![0.0; n];
         for i in 0..n {
-            let bound = if g[i] < 0.0 { self.bounds.upper[i] } else { self.bounds.lower[i] };
-            if bound.is_finite() {
+            if let Some(bound) = crossed[i] {
                 scaling[i] = (x[i] - bound).abs().sqrt();
                 bend[i] = g[i].abs();
             }
@@ -128,8 +158,10 @@ impl TrustRegion {
             return self.end(Stop::Step);
         }
         self.trial = trial;
+        let length = norm(&step);
         self.phase = Phase::Step(Trial {
-            length: norm(&step),
+            length,
+            is_limited: length > 0.9 * self.radius,
             predicted,
             bend: 0.5 * step.iter().zip(&model.bend).map(|(s, c)| c * s * s).sum::<f64>(),
         });
@@ -150,8 +182,9 @@ impl TrustRegion {
         self.trial = trial;
     }
 
-    /// Goes to the point that was tried. Reasons to stop hold where the model is right.
-    fn accept(&mut self, evaluation: Evaluation, ratio: f64) {
+    /// Goes to the point that was tried. That little was gained is a reason to stop where the model
+    /// is right and the trust region was not what kept it from more.
+    fn accept(&mut self, evaluation: Evaluation, is_reason: bool) {
         let x = std::mem::take(&mut self.trial);
         if self.position.value.is_finite() {
             let less = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a - b).collect();
@@ -168,7 +201,7 @@ impl TrustRegion {
             update(&mut self.curvature, s, y);
         }
         match stop {
-            Some(Stop::Objective | Stop::Step) if ratio < POOR => self.propose(),
+            Some(Stop::Objective | Stop::Step) if !is_reason => self.propose(),
             Some(stop) => self.end(stop),
             None => self.propose(),
         }
@@ -180,11 +213,11 @@ impl TrustRegion {
         let is_better = evaluation.is_usable() && reduction > 0.0;
         if !is_better || ratio < POOR {
             self.radius = SHRINK * self.radius.min(trial.length);
-        } else if ratio >= GOOD && trial.length > 0.9 * self.radius {
+        } else if ratio >= GOOD && trial.is_limited {
             self.radius *= GROW;
         }
         if is_better {
-            self.accept(evaluation, ratio);
+            self.accept(evaluation, ratio >= POOR && !trial.is_limited);
         } else {
             self.propose();
         }
@@ -199,7 +232,7 @@ impl Minimiser for TrustRegion {
     fn tell(&mut self, evaluation: Evaluation) {
         self.position.evaluations += 1;
         match std::mem::replace(&mut self.phase, Phase::Start) {
-            Phase::Start if evaluation.is_usable() => self.accept(evaluation, 1.0),
+            Phase::Start if evaluation.is_usable() => self.accept(evaluation, true),
             Phase::Start => self.phase = Phase::Stopped(Stop::Start),
             Phase::Step(trial) => self.told(&trial, evaluation),
             Phase::Bounds(stop) => {

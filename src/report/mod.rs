@@ -7,6 +7,7 @@ mod hessian;
 mod html;
 mod junit;
 mod optima;
+mod optimum;
 mod part_tables;
 mod part_terminal;
 mod record;
@@ -23,6 +24,7 @@ pub use hessian::{HessianTable, hessian_table, write_hessian};
 pub use html::{Plot, ReportError, sweep_page, sweep_plots};
 pub use junit::{Case, CaseResult, CheckCases, sweep_cases, write_junit};
 pub use optima::{HistoryTable, OptimizeRecord, optima_table, reasons, write_optima};
+pub use optimum::{optimum_counts, optimum_table, write_at_optimum};
 pub use part_tables::{
     ResidualTable, write_attributions, write_groups, write_residual_parameters, write_residual_rows,
 };
