@@ -1265,6 +1265,7 @@ fn help_names_the_options_and_gives_examples() {
         ("power", format!("{solver} --points --seed --eps --parameters --steps --consistent")),
         ("tolerances", format!("{solver} --points --seed --tolerances --eps --accuracy --out")),
         ("startpoints", "--points --seed --out --verbose --quiet".to_owned()),
+        ("optimize", format!("{solver} --starts --at --seed --method --screen --gtol --check")),
         ("report", "--out --verbose --quiet".to_owned()),
         ("devices", "--verbose --quiet".to_owned()),
     ] {
@@ -1276,9 +1277,17 @@ fn help_names_the_options_and_gives_examples() {
         assert!(help.contains(&format!("gradsweep {command}")), "{command}\n{help}");
     }
     let help = well(&folder, "--help").out;
-    for command in
-        ["check", "sweep", "simulate", "power", "tolerances", "startpoints", "report", "devices"]
-    {
+    for command in [
+        "check",
+        "sweep",
+        "optimize",
+        "simulate",
+        "power",
+        "tolerances",
+        "startpoints",
+        "report",
+        "devices",
+    ] {
         assert!(help.contains(&format!("\n  {command} ")), "{help}");
     }
     assert!(help.contains("Exit status") && help.contains("Examples:"), "{help}");

@@ -6,8 +6,10 @@
 //! against a tolerance in units of the objective. Curvature comes from second differences of the
 //! probes or, where these do not resolve it, from the diagonal of the Fisher information.
 
-use super::run::{JudgedCell, JudgedPoint};
-use super::verdict::{Criteria, VerdictKind};
+use super::estimate::{ENOUGH_RUNGS, Estimate, Rung};
+use super::one_sided::estimate_from_either;
+use super::run::{JudgedCell, JudgedPoint, rung};
+use super::verdict::{Cell, Criteria, Side, VerdictKind, judge};
 use crate::index::ParameterIdx;
 use crate::model::EstimatedParameter;
 use crate::sweep::{PointResult, ProbePair};
@@ -21,6 +23,10 @@ const RESOLVED: f64 = 0.3;
 /// A gradient that the check holds for undecided is wrong all the same where it is so many times
 /// farther from the estimate than both may be off.
 const SURELY: f64 = 3.0;
+
+/// Steps up to this size make the second estimate of a derivative. A derivative near zero asks for
+/// larger ones always, over which it may change as if it were noise.
+const LARGEST_SMALL: f64 = 1e-2;
 
 /// The class of a parameter at an optimum. Each has exactly one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -102,7 +108,7 @@ pub struct OptimumCell {
     pub gain: f64,
     pub towards: f64,
     pub kind: OptimumKind,
-    /// What the check says of the gradient, whatever it should be.
+    /// What the check says of the gradient, whatever it should be, by this estimate.
     pub check: VerdictKind,
     /// The row with the smallest label: its step, |fd_f − fd_b|, the part eps·|f''| of it, and what is
     /// left.
@@ -143,15 +149,12 @@ pub fn judge_optimum(
         let pairs = result.probes.iter().chain(&result.refinements);
         let pairs: Vec<&ProbePair> = pairs.filter(|p| p.parameter == cell.parameter).collect();
         let curvature = second_difference(&pairs);
+        let allowance = point.allowances.map_or(0.0, |a| a[cell.parameter.position()]);
+        let cell = &judged_by_small_steps(cell, &pairs, allowance, criteria);
         let value = point.theta[place];
         let fisher = point.fisher.map_or(f64::NAN, |f| f[place]);
         let room = Room::new(&parameters[place], value);
-        let known = Known {
-            cell,
-            allowance: point.allowances.map_or(0.0, |a| a[place]),
-            bend: bend(curvature, fisher),
-            room,
-        };
+        let known = Known { cell, allowance, bend: bend(curvature, fisher), room };
         let (estimate, bound) =
             cell.estimate.map_or((f64::NAN, f64::NAN), |e| (e.value, e.bound + e.floor));
         let (gain, way) = room.gain(estimate, known.bend);
@@ -177,6 +180,38 @@ pub fn judge_optimum(
         }
     };
     judged.cells.iter().map(of).collect()
+}
+
+/// The cell as it is, or where it decides nothing and small steps alone give the better estimate, as
+/// that has it.
+fn judged_by_small_steps(
+    cell: &JudgedCell,
+    pairs: &[&ProbePair],
+    allowance: f64,
+    criteria: &OptimumCriteria,
+) -> JudgedCell {
+    let decides_nothing =
+        matches!(cell.verdict.kind, VerdictKind::Inconclusive | VerdictKind::Insensitive);
+    let is_small = |pair: &&&ProbePair| pair.eps <= LARGEST_SMALL;
+    let rungs: Vec<Rung> = pairs.iter().filter(is_small).map(|pair| rung(pair)).collect();
+    let bound = |e: &Estimate| e.bound + e.floor;
+    match (cell.estimate, estimate_from_either(&rungs)) {
+        (Some(all), Some(small))
+            if decides_nothing && rungs.len() >= ENOUGH_RUNGS && bound(&small) < bound(&all) =>
+        {
+            let known = Cell {
+                gradient: cell.gradient,
+                estimate: Some(small),
+                allowance,
+                base: None,
+                plus: Side::default(),
+                minus: Side::default(),
+            };
+            let verdict = judge(&known, &criteria.check);
+            JudgedCell { estimate: Some(small), verdict, ..*cell }
+        }
+        _ => *cell,
+    }
 }
 
 /// The second derivative along a parameter, from the steps at which second differences of

@@ -369,7 +369,7 @@ fn sample(theta: &[f64], judged: &JudgedPoint) -> Option<Sample> {
         .then(|| Sample { theta: theta.to_vec(), cells: judged.cells.iter().map(cell).collect() })
 }
 
-fn rung(pair: &ProbePair) -> Rung {
+pub(super) fn rung(pair: &ProbePair) -> Rung {
     Rung {
         eps: pair.eps,
         forward: pair.paired_forward,

@@ -35,7 +35,7 @@ const MOST_SCREENED: usize = 10_000_000;
 ///
 /// Writes optima.csv (every start, the lowest objective first, with why it stopped, how large the
 /// projected gradient is and which bounds are active; check and sweep read it with --at), history.csv
-/// (every iteration), starts.csv and run.json. The same command gives the same files, whatever the
+/// (every iteration), starts.csv, run.json and a page with plots, report.html. The same command gives the same files, whatever the
 /// number of threads. A run that is interrupted leaves nothing and starts anew.
 #[derive(Debug, Args)]
 #[command(after_help = "Why a start stops (column reason):\n  \
@@ -384,7 +384,8 @@ impl Files {
         let json = serde_json::to_string_pretty(record)
             .map_err(|e| failed("run.json")(io::Error::other(e)))?;
         let mut out = create("run.json")?;
-        writeln!(out, "{json}").and_then(|()| out.finish()).map_err(failed("run.json"))
+        writeln!(out, "{json}").and_then(|()| out.finish()).map_err(failed("run.json"))?;
+        super::report::write(&folder, &folder.join("report.html"))
     }
 }
 

@@ -41,6 +41,9 @@ struct Model {
     bend: Vec<f64>,
 }
 
+/// Steps one after the other that gain next to nothing, be it for a small trust region: then the
+/// objective is as low as it becomes.
+const MOST_IDLE: usize = 5;
 /// Steps along which the matrix is corrected, at most.
 const MEMORY: usize = 10;
 
@@ -73,6 +76,8 @@ pub struct TrustRegion {
     /// The last steps, with the changes of the gradient over them.
     steps: VecDeque<(Vec<f64>, Vec<f64>)>,
     radius: f64,
+    /// Steps since one gained something.
+    idle: usize,
     trial: Vec<f64>,
     phase: Phase,
 }
@@ -89,6 +94,7 @@ impl TrustRegion {
             curvature: Matrix::default(),
             steps: VecDeque::new(),
             radius: FIRST_RADIUS,
+            idle: 0,
             phase: Phase::Start,
         }
     }
@@ -183,7 +189,8 @@ impl TrustRegion {
     }
 
     /// Goes to the point that was tried. That little was gained is a reason to stop where the model
-    /// is right and the trust region was not what kept it from more.
+    /// is right and the trust region was not what kept it from more, or where it happens again and
+    /// again.
     fn accept(&mut self, evaluation: Evaluation, is_reason: bool) {
         let x = std::mem::take(&mut self.trial);
         if self.position.value.is_finite() {
@@ -201,9 +208,15 @@ impl TrustRegion {
             update(&mut self.curvature, s, y);
         }
         match stop {
-            Some(Stop::Objective | Stop::Step) if !is_reason => self.propose(),
+            Some(Stop::Objective | Stop::Step) if !is_reason && self.idle < MOST_IDLE => {
+                self.idle += 1;
+                self.propose();
+            }
             Some(stop) => self.end(stop),
-            None => self.propose(),
+            None => {
+                self.idle = 0;
+                self.propose();
+            }
         }
     }
 
@@ -216,9 +229,13 @@ impl TrustRegion {
         } else if ratio >= GOOD && trial.is_limited {
             self.radius *= GROW;
         }
+        let nothing = self.limits.ftol * self.position.value.abs().max(1.0);
         if is_better {
             self.accept(evaluation, ratio >= POOR && !trial.is_limited);
+        } else if -trial.predicted <= nothing && self.idle >= MOST_IDLE {
+            self.end(Stop::Objective);
         } else {
+            self.idle += usize::from(-trial.predicted <= nothing);
             self.propose();
         }
     }

@@ -21,7 +21,7 @@ pub use csv_tables::{
     write_where,
 };
 pub use hessian::{HessianTable, hessian_table, write_hessian};
-pub use html::{Plot, ReportError, sweep_page, sweep_plots};
+pub use html::{Plot, ReportError, optima_page, sweep_page, sweep_plots};
 pub use junit::{Case, CaseResult, CheckCases, sweep_cases, write_junit};
 pub use optima::{HistoryTable, OptimizeRecord, optima_table, reasons, write_optima};
 pub use optimum::{optimum_counts, optimum_table, write_at_optimum};
