@@ -29,14 +29,15 @@ const MOST_SCREENED: usize = 10_000_000;
 ///
 /// All starts advance together: what they ask for next is evaluated in one batch. Two methods. lbfgsb
 /// (SciPy's and pyPESTO's default) learns the second derivatives from gradients. gauss-newton (as
-/// fides) has the Fisher information of the residuals from the same tangents as the gradient, in a
-/// trust region with reflective bounds. An evaluation that fails shortens the step; a start that fails
-/// at its first point is listed with its reason.
+/// fides) has the Fisher information of the residuals from the same tangents as the gradient, corrected
+/// along its last steps, in a trust region with reflective bounds. An evaluation that fails shortens the
+/// step; a start that fails at its first point is listed with its reason.
 ///
 /// Writes optima.csv (every start, the lowest objective first, with why it stopped, how large the
 /// projected gradient is and which bounds are active; check and sweep read it with --at), history.csv
-/// (every iteration), starts.csv, run.json and a page with plots, report.html. The same command gives the same files, whatever the
-/// number of threads. A run that is interrupted leaves nothing and starts anew.
+/// (every iteration), starts.csv, run.json and a page with plots, report.html. The same command gives
+/// the same files, whatever the number of threads. A run that is interrupted leaves nothing and starts
+/// anew.
 #[derive(Debug, Args)]
 #[command(after_help = "Why a start stops (column reason):\n  \
     gtol            the projected gradient is below --gtol: an optimum\n  \

@@ -19,6 +19,8 @@ const LONGEST_RECORD: u64 = 1 << 26;
 /// Starts in the plots of parameters and descents; in the table.
 const MOST_DRAWN: usize = 50;
 const MOST_ROWS: usize = 200;
+/// Digits of numbers in the table; all of them are in its tooltips.
+const DIGITS: usize = 7;
 /// Columns of `optima.csv` before the parameters.
 const FIXED: usize = 10;
 /// Distances from the best objective are drawn between these powers of ten.
@@ -73,7 +75,7 @@ pub(super) fn page(folder: &Path) -> Result<String, ReportError> {
     let style = TEMPLATE.split_once("<style>").and_then(|(_, rest)| rest.split_once("</style>"));
     let style = style.map_or("", |(style, _)| style);
     let cell = |text: &String| {
-        let shown = text.parse().map_or_else(|_| text.clone(), |v: f64| figures(v, 4));
+        let shown = text.parse().map_or_else(|_| text.clone(), |v: f64| figures(v, DIGITS));
         let is_whole = text.bytes().all(|b| b.is_ascii_digit());
         context! { text => text, shown => if is_whole { text.clone() } else { shown } }
     };
