@@ -287,6 +287,7 @@ fn bad_usage_is_refused_and_leaves_nothing() {
     let bench = Bench::new("robertson");
     fs::create_dir(bench.path("full")).unwrap();
     fs::write(bench.path("full/mine"), "").unwrap();
+    fs::write(bench.path("zero.csv"), "k1,k2,k3,sd_frac,sd_log_y2\n-inf,7,4,-1,-1\n").unwrap();
     let before = bench.names();
     for (line, part) in [
         ("optimize nosuch --out o", "nosuch"),
@@ -298,6 +299,7 @@ fn bad_usage_is_refused_and_leaves_nothing() {
         ("optimize p --max-iterations 0 --out o", "--max-iterations 0"),
         ("optimize p --at nosuch.csv --out o", "nosuch.csv"),
         ("optimize p --at p/parameters.tsv --out o", "p/parameters.tsv"),
+        ("optimize p --at zero.csv --out o", "start 0: k1 is 0"),
         ("optimize p --method newton --out o", "gauss-newton"),
         ("optimize p --starts 2 --at nominal --out o", "--at"),
         ("optimize p --rtol 0 --out o", "--rtol 0"),

@@ -142,6 +142,14 @@ pub(super) fn run(arguments: &Arguments, manner: Manner) -> Result<ExitCode, Cli
     if problem.parameters.is_empty() {
         return Err(usage("no parameter is estimated: there is nothing to optimise"));
     }
+    for (id, theta) in starts.ids.iter().zip(&starts.theta_scaled) {
+        if let Some(i) = theta.iter().position(|x| !x.is_finite()) {
+            return Err(usage(format!(
+                "start {id}: {} is 0, which has no logarithm to move from; a positive value is expected",
+                problem.parameters[i].id
+            )));
+        }
+    }
     let bounds = Bounds::of(&problem.parameters);
     // Batches of optimisers are small: a software adapter has no use for them.
     let lanes = starts.len() * problem.simulation_count();

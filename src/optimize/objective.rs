@@ -14,8 +14,8 @@ use rayon::prelude::*;
 /// Step on the parameter scale over which priors' derivatives are differenced: their curvature
 /// enters a model of the objective, which need not be exact.
 const PRIOR_STEP: f64 = 1e-4;
-/// Points of which the derivatives of all rows are held at once.
-const POINTS_AT_ONCE: usize = 64;
+/// Memory that the derivatives of all rows may take; a single point may take more.
+const MOST_BYTES: usize = 1 << 29;
 
 /// The diagonals of the Fisher information, those of the priors added, of points on the parameter
 /// scale; none where a point has no value.
@@ -27,15 +27,12 @@ pub fn fisher_diagonals(
     points: &[Vec<f64>],
 ) -> Result<Vec<Option<Vec<f64>>>, EngineError> {
     let objective = Objective::new(evaluator, Method::GaussNewton);
-    let mut diagonals = Vec::with_capacity(points.len());
-    for points in points.chunks(POINTS_AT_ONCE) {
-        let evaluated = objective.evaluate(points, &mut Effort::default())?;
-        diagonals.extend(evaluated.into_iter().map(|(evaluation, _)| {
-            let matrix = evaluation.curvature?;
-            Some((0..matrix.size).map(|i| matrix.at(i, i)).collect())
-        }));
-    }
-    Ok(diagonals)
+    let evaluated = objective.evaluate(points, &mut Effort::default())?;
+    let diagonal = |(evaluation, _): (Evaluation, Option<Failure>)| {
+        let matrix = evaluation.curvature?;
+        Some((0..matrix.size).map(|i| matrix.at(i, i)).collect())
+    };
+    Ok(evaluated.into_iter().map(diagonal).collect())
 }
 
 /// The objective as a method wants it.
@@ -82,34 +79,47 @@ impl<'e, 'p> Objective<'e, 'p> {
                 Ok(evaluated.points.into_iter().map(|point| evaluation(point, None)).collect())
             }
             Method::GaussNewton => {
-                let partition = Partition {
-                    measure: Measure::Residual,
-                    part_of: &self.part_of,
-                    count: self.part_of.len(),
-                    prior: None,
-                    with_noise: true,
-                };
-                let evaluated = self.evaluator.evaluate_parts(
-                    points,
-                    &self.parameters,
-                    &[],
-                    &partition,
-                    (&[], &|_| false),
-                )?;
-                effort.lanes += evaluated.lanes;
-                effort.steps += evaluated.steps;
-                let all = evaluated.points.into_par_iter().zip(evaluated.parts).zip(points);
-                Ok(all
-                    .map(|((point, parts), theta)| {
-                        let matrix = self.fisher(
-                            [&parts.gradient, &parts.noise_gradient, &parts.log_sigma_gradient],
-                            theta,
-                        );
-                        evaluation(point, matrix)
-                    })
-                    .collect())
+                // Three derivatives of every row by every parameter.
+                let of_point = 3 * size_of::<f64>() * self.parameters.len() * self.part_of.len();
+                let most = (MOST_BYTES / of_point.max(1)).max(1);
+                let mut all = Vec::with_capacity(points.len());
+                for points in points.chunks(most) {
+                    all.extend(self.with_fisher(points, effort)?);
+                }
+                Ok(all)
             }
         }
+    }
+
+    fn with_fisher(
+        &self,
+        points: &[Vec<f64>],
+        effort: &mut Effort,
+    ) -> Result<Vec<(Evaluation, Option<Failure>)>, EngineError> {
+        let partition = Partition {
+            measure: Measure::Residual,
+            part_of: &self.part_of,
+            count: self.part_of.len(),
+            prior: None,
+            with_noise: true,
+        };
+        let evaluated = self.evaluator.evaluate_parts(
+            points,
+            &self.parameters,
+            &[],
+            &partition,
+            (&[], &|_| false),
+        )?;
+        effort.lanes += evaluated.lanes;
+        effort.steps += evaluated.steps;
+        let all = evaluated.points.into_par_iter().zip(evaluated.parts).zip(points);
+        Ok(all
+            .map(|((point, parts), theta)| {
+                let of_rows = [&parts.gradient, &parts.noise_gradient, &parts.log_sigma_gradient];
+                let matrix = self.fisher(of_rows.map(Vec::as_slice), theta);
+                evaluation(point, matrix)
+            })
+            .collect())
     }
 
     /// Expected second derivatives of the likelihood, and those of the priors where they are
