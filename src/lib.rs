@@ -18,6 +18,7 @@ pub mod index;
 pub mod math;
 pub mod model;
 pub mod objective;
+pub mod optimize;
 pub mod petab;
 pub mod program;
 pub mod report;

@@ -1276,6 +1276,7 @@ fn help_names_the_options_and_gives_examples() {
             format!("{solver} --points --seed --eps-from --eps-to --per-decade --parameters --out"),
         ),
         ("startpoints", "--points --seed --out --verbose --quiet".to_owned()),
+        ("optimize", format!("{solver} --starts --at --seed --method --screen --gtol --check")),
         ("report", "--out --verbose --quiet".to_owned()),
         ("devices", "--verbose --quiet".to_owned()),
     ] {
@@ -1290,6 +1291,7 @@ fn help_names_the_options_and_gives_examples() {
     for command in [
         "check",
         "sweep",
+        "optimize",
         "merge",
         "simulate",
         "power",

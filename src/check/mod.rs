@@ -16,6 +16,7 @@ mod hessian;
 mod hessian_marks;
 mod localise;
 mod one_sided;
+mod optimum;
 mod parts;
 mod residuals;
 mod run;
@@ -43,6 +44,9 @@ pub use hessian::{
 pub use hessian_marks::HessianMark;
 pub use localise::{GroupStatistics, GroupSummary, localise};
 pub use one_sided::estimate_from_either;
+pub use optimum::{
+    Curvature, OptimumCell, OptimumCriteria, OptimumKind, OptimumPoint, judge_optimum,
+};
 pub use parts::{JudgedParts, PartCell, PartCells, PartGradient, PartSource, WorstCell, own_part};
 pub use residuals::{
     ResidualCells, ResidualRow, ResidualSummary, check_residuals, own_residual_derivatives,

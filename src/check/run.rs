@@ -332,7 +332,7 @@ pub fn judge_point(
     JudgedPoint { point, rows, best, cells }
 }
 
-fn rung(pair: &ProbePair) -> Rung {
+pub(super) fn rung(pair: &ProbePair) -> Rung {
     Rung {
         eps: pair.eps,
         forward: pair.paired_forward,

@@ -3,7 +3,8 @@
 use super::gradient::Judged;
 use super::hessian::HessianOptions;
 use super::localise::{LocaliseOptions, Localiser, Mode};
-use super::options::{CheckOptions, DEFAULT_CONSISTENT, SolverOptions, points_at};
+use super::optimum::{Optima, OptimumOptions};
+use super::options::{CheckOptions, DEFAULT_CONSISTENT, SolverOptions, points_at, usage};
 use super::outcome::{Outcome, OutcomeOptions, exit_code};
 use super::output::Output;
 use super::sources::{Named, Sources};
@@ -50,6 +51,11 @@ pub struct Arguments {
     #[arg(long, value_name = "FILE.csv")]
     pub(super) out: Option<PathBuf>,
     #[command(flatten)]
+    optimum: OptimumOptions,
+    /// Write what is said of optima to a CSV file.
+    #[arg(long, value_name = "FILE.csv")]
+    optimum_out: Option<PathBuf>,
+    #[command(flatten)]
     outcome: OutcomeOptions,
     #[command(flatten)]
     pub(super) solver: SolverOptions,
@@ -62,6 +68,7 @@ pub(super) fn run(arguments: &Arguments, manner: Manner) -> Result<ExitCode, Cli
     let (localise, asked) = (&arguments.localise, &arguments.outcome);
     let hessian =
         arguments.hessian.wanted(&arguments.check, localise, asked, arguments.detailed)?;
+    let are_optima = arguments.are_optima(hessian.is_some())?;
     arguments.solver.start_threads()?;
     let problem = arguments.solver.load(&arguments.problem)?;
     let mut plan = arguments.check.plan(&problem, eps, criteria, DEFAULT_CONSISTENT)?;
@@ -92,6 +99,11 @@ pub(super) fn run(arguments: &Arguments, manner: Manner) -> Result<ExitCode, Cli
         ),
         None => None,
     };
+    let tolerance = arguments.optimum.optimum_tol;
+    let mut optima = match are_optima {
+        true => Some(Optima::new(&evaluator, &points, tolerance, plan.criteria)?),
+        false => None,
+    };
     let style = Style { colours: manner.colours, detailed: arguments.detailed };
     let mut text = String::new();
     let mut cases = CheckCases::new(&problem, &plan);
@@ -114,6 +126,11 @@ pub(super) fn run(arguments: &Arguments, manner: Manner) -> Result<ExitCode, Cli
                 Ok(objective) => {
                     text.push_str(&format!("point {id}: objective {objective}\n"));
                     text.push_str(&check_table(&problem, judged, &judged.best, style));
+                    if let Some(optima) = &mut optima {
+                        optima.see(judged, result, &allowance);
+                        text.push('\n');
+                        text.push_str(&optima.last_table(style));
+                    }
                 }
                 Err(failure) => text.push_str(&format!("point {id}: failed: {failure}")),
             }
@@ -139,15 +156,34 @@ pub(super) fn run(arguments: &Arguments, manner: Manner) -> Result<ExitCode, Cli
     let mut cases = cases.finish();
     let mut ended = outcome.end(&name, &mut cases);
     ended.is_bad |= localisation.has_failure();
+    ended.is_bad |= optima.as_ref().is_some_and(Optima::has_wrong);
     text.push_str(&ended.lines());
     if let (Some(table), Some(path)) = (csv, &arguments.out) {
         table.finish().and_then(Output::finish).map_err(CliError::output(path))?;
+    }
+    if let (Some(optima), Some(path)) = (&optima, &arguments.optimum_out) {
+        optima.write(path)?;
     }
     outcome.write(&problem, &properties(arguments, &plan, &gradient, &engines), &cases)?;
     if !to_stdout {
         std::io::stdout().write_all(text.as_bytes()).map_err(CliError::output("-"))?;
     }
     Ok(exit_code(&[ended]))
+}
+
+impl Arguments {
+    fn are_optima(&self, is_of_second_order: bool) -> Result<bool, CliError> {
+        let other = match (self.localise.mode, is_of_second_order) {
+            (Mode::Residuals, _) => Some("--mode residuals"),
+            (_, true) => Some("--order 1"),
+            _ => None,
+        };
+        let are_meant = self.optimum.are_meant(Some(&self.at), other)?;
+        if !are_meant && self.optimum_out.is_some() {
+            return Err(usage("--optimum-out: the points are no optima; see --optimum"));
+        }
+        Ok(are_meant)
+    }
 }
 
 /// The settings of a check, for the file of a build server.

@@ -3,7 +3,7 @@
 use super::folder::{Replacing, result_folder};
 use super::options::{CONFIDENCE, DEFAULT_CONSISTENT, Draw, SolverOptions, Steps, selected, usage};
 use super::output::Output;
-use super::sweep::{inputs, objective_words, progress_bar};
+use super::sweep::{input_digests, objective_words, progress_bar};
 use super::{CliError, Manner, engines};
 use crate::check::eps_grid::{EpsGrid, decades, study_eps};
 use crate::check::{CheckPlan, Criteria, Label};
@@ -176,7 +176,7 @@ fn record(
         version: env!("CARGO_PKG_VERSION"),
         command: "eps-grid",
         problem: problem.name.clone(),
-        inputs: inputs(problem)?,
+        inputs: input_digests(problem)?,
         engine: engines.probes.describe(),
         engine_reason: engines.reason.clone(),
         gradient_engine: engines.tangents.describe(),

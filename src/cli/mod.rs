@@ -15,6 +15,8 @@ mod journal;
 mod localise;
 mod merge;
 mod model;
+mod optimize;
+mod optimum;
 mod options;
 mod outcome;
 mod output;
@@ -51,6 +53,7 @@ use tracing::level_filters::LevelFilter;
     gradsweep sweep data/stat5                   1,000 random points, reports in stat5-sweep/\n  \
     gradsweep check data/stat5 --at nominal      the table at one point, best of five eps\n  \
     gradsweep check data/stat5 --at random:3 --eps 1e-5 --detailed\n  \
+    gradsweep optimize data/stat5 --starts 100   local optima, each with its reason of stopping\n  \
     gradsweep simulate data/stat5 --out -        simulation table, likelihood, chi2\n  \
     gradsweep report stat5-sweep                 the page of a sweep again, from its files"
 )]
@@ -70,6 +73,7 @@ enum Command {
     Check(check::Arguments),
     Sweep(sweep::Arguments),
     Merge(merge::Arguments),
+    Optimize(optimize::Arguments),
     Report(report::Arguments),
     Simulate(simulate::Arguments),
     Power(power::Arguments),
@@ -110,6 +114,7 @@ pub fn run() -> ExitCode {
         Command::Check(arguments) => check::run(&arguments, manner),
         Command::Sweep(arguments) => sweep::run(&arguments, manner),
         Command::Merge(arguments) => merge::run(&arguments, manner),
+        Command::Optimize(arguments) => optimize::run(&arguments, manner),
         Command::Report(arguments) => report::run(&arguments),
         Command::Simulate(arguments) => simulate::run(&arguments),
         Command::Power(arguments) => power::run(&arguments),

@@ -2,16 +2,17 @@
 
 use super::CliError;
 use super::output::Output;
-use crate::report::{Rasteriser, sweep_page, sweep_plots};
+use crate::report::{Rasteriser, optima_page, sweep_page, sweep_plots};
 use clap::{Args, ValueEnum};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-/// Make the page of a sweep again, from the files in its folder.
+/// Make the page of a sweep or an optimisation again, from the files in its folder.
 ///
-/// Reads run.json, parameters.csv, eps.csv, where.csv, points.csv and best.csv; writes one HTML file
-/// with plots, which needs no other file and no network. With --plots the plots alone are written, each
+/// Of an optimisation it reads run.json, optima.csv and history.csv; of a sweep run.json,
+/// parameters.csv, eps.csv, where.csv, points.csv and best.csv. Writes one HTML file with plots, which
+/// needs no other file and no network. With --plots the plots alone are written, each
 /// as an SVG or PNG file with its legend.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  \
@@ -23,7 +24,7 @@ use std::process::ExitCode;
     SVG becomes PDF with other programs:\n  \
     inkscape plots/verdicts.svg --export-filename verdicts.pdf")]
 pub struct Arguments {
-    /// Folder that `gradsweep sweep` wrote.
+    /// Folder that `gradsweep sweep` or `gradsweep optimize` wrote.
     folder: PathBuf,
     /// File for the page; `-` for standard output [default: report.html in the folder].
     #[arg(long, value_name = "FILE.html")]
@@ -56,9 +57,12 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, CliError> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Writes the page of a sweep's folder to a file.
+/// Writes the page of a folder, a sweep's or an optimisation's, to a file.
 pub(super) fn write(folder: &Path, out: &Path) -> Result<(), CliError> {
-    let page = sweep_page(folder)?;
+    let page = match folder.join("optima.csv").exists() {
+        true => optima_page(folder)?,
+        false => sweep_page(folder)?,
+    };
     let mut file = Output::create(out)?;
     file.write_all(page.as_bytes()).and_then(|()| file.finish()).map_err(CliError::output(out))
 }

@@ -9,6 +9,7 @@ use super::hessian::HessianOptions;
 use super::interrupt::Interrupt;
 use super::journal::{self, Begun, Header, Supplier};
 use super::localise::{LocaliseOptions, Localiser, Mode};
+use super::optimum::{Optima, OptimumOptions};
 use super::options::{CheckOptions, DEFAULT_CONSISTENT, Draw, EngineChoice, SolverOptions, usage};
 use super::outcome::{Outcome, OutcomeOptions, exit_code};
 use super::points::SweepPoints;
@@ -36,7 +37,7 @@ use std::process::ExitCode;
 /// Writes run.json, points.csv, checks.csv, best.csv, parameters.csv, eps.csv, where.csv,
 /// failures.csv and a page with plots, report.html; with --by groups.csv or attribution.csv. With
 /// --mode residuals: run.json, points.csv, residuals.csv, parameters.csv, failures.csv. With --order
-/// 1: run.json, points.csv, hessian.csv, failures.csv. With several gradients each has such files in
+/// 1: run.json, points.csv, hessian.csv, failures.csv. Where points are optima: at_optimum.csv. With several gradients each has such files in
 /// a folder of its own; parameters.csv of all and sources.csv, which compares them, stand beside these.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  \
@@ -90,6 +91,8 @@ pub struct Arguments {
     #[command(flatten)]
     detail: DetailOptions,
     #[command(flatten)]
+    optimum: OptimumOptions,
+    #[command(flatten)]
     outcome: OutcomeOptions,
     #[command(flatten)]
     pub(super) solver: SolverOptions,
@@ -132,6 +135,12 @@ pub(super) fn carry_out(
     }
     let (localise, asked) = (&arguments.localise, &arguments.outcome);
     let hessian = arguments.hessian.wanted(&arguments.check, localise, asked, false)?;
+    let other = match (localise.mode, &hessian) {
+        (Mode::Residuals, _) => Some("--mode residuals"),
+        (_, Some(_)) => Some("--order 1"),
+        _ => None,
+    };
+    let are_optima = arguments.optimum.are_meant(arguments.at.as_deref(), other)?;
     arguments.solver.start_threads()?;
     let problem = arguments.solver.load(&arguments.problem)?;
     let mut plan = arguments.check.plan(&problem, eps, criteria, arguments.consistent)?;
@@ -147,7 +156,11 @@ pub(super) fn carry_out(
         let task = (&problem, plan, points.all()?);
         return super::hessian::sweep(arguments, wanted, manner, settings, task);
     }
-    if arguments.localise.by.is_some() || arguments.check.gradient.iter().any(|g| g != FORWARD) {
+    let has_file = |g: &String| g != FORWARD;
+    if are_optima
+        || arguments.localise.by.is_some()
+        || arguments.check.gradient.iter().any(has_file)
+    {
         points.all()?;
     }
     let sources = Sources::new(&arguments.check, &problem, points.there(), &mut plan)?;
@@ -253,6 +266,7 @@ pub(super) fn carry_out(
         evaluator: &evaluator,
         header: &header,
         folder: &folder,
+        are_optima,
     };
     let finished = match arguments.shard {
         Some(shard) => run.shard(shard, &mut supplier),
@@ -287,6 +301,7 @@ struct Run<'a> {
     evaluator: &'a Evaluator<'a>,
     header: &'a Header,
     folder: &'a Path,
+    are_optima: bool,
 }
 
 impl Run<'_> {
@@ -333,6 +348,12 @@ impl Run<'_> {
             sources.all.iter().map(|n| (n.judged.source(), n.judged.allowance())).collect();
         let judging: Vec<Source<'_>> =
             given.iter().map(|(gradient, allowance)| Source { gradient, allowance }).collect();
+        let mut optima = Vec::new();
+        if self.are_optima {
+            let tolerance = arguments.optimum.optimum_tol;
+            let first = Optima::new(evaluator, self.points.there(), tolerance, plan.criteria)?;
+            optima.resize(sources.all.len(), first);
+        }
         let mut comparing = Comparing::new(sources, plan);
         let mut sink =
             |theta: &[f64], judged: &[JudgedPoint], result: &PointResult| -> Result<(), CliError> {
@@ -340,6 +361,9 @@ impl Run<'_> {
                 for (k, judged) in judged.iter().enumerate() {
                     reports[k].add(&id, theta, judged, result)?;
                     localisers[k].see(theta, judged, result, judging[k].allowance);
+                    if let Some(optima) = optima.get_mut(k) {
+                        optima.see(judged, result, judging[k].allowance);
+                    }
                 }
                 comparing.add(judged, result, &judging, plan);
                 progress.inc(1);
@@ -365,7 +389,8 @@ impl Run<'_> {
         let (mut text, mut verdicts) = (String::new(), String::new());
         let (mut all_cases, mut all_ended, mut properties) = (Vec::new(), Vec::new(), Vec::new());
         let judged = sources.all.iter().zip(&summaries).zip(&localisations);
-        for (((named, summary), localisation), reports) in judged.zip(reports) {
+        for (place, (((named, summary), localisation), reports)) in judged.zip(reports).enumerate()
+        {
             let mut cases = sweep_cases(problem, summary);
             let mut ended = outcome.end(&named.name, &mut cases);
             ended.is_bad |= localisation.has_consistent_failure();
@@ -379,10 +404,18 @@ impl Run<'_> {
             record.baseline.clone_from(&ended.record);
             reports.finish(summary, &record)?;
             localisation.write(&folder_of(named), problem, self.points.there())?;
+            let counts = match optima.get(place) {
+                Some(optima) => {
+                    optima.write(&folder_of(named).join("at_optimum.csv"))?;
+                    format!("{}\n", optima.counts(style))
+                }
+                None => String::new(),
+            };
             let theirs = record
                 .properties()
                 .map_err(|e| CliError::output(folder.join("run.json"))(std::io::Error::other(e)))?;
-            let lines = diagnosis_lines(problem, summary)
+            let lines = counts
+                + &diagnosis_lines(problem, summary)
                 + &where_lines(problem, summary)
                 + &localisation.table(problem, self.points.there(), style)
                 + &ended.lines();
@@ -452,10 +485,10 @@ pub(super) fn progress_bar(points: usize, manner: Manner) -> ProgressBar {
     bar
 }
 
-/// Digests of the problem's files by their names.
-pub(super) fn inputs(problem: &OdeProblem) -> Result<BTreeMap<String, String>, CliError> {
+/// SHA-256 of all inputs, by names relative to the problem's folder: where that lies is nobody's
+/// business.
+pub(super) fn input_digests(problem: &OdeProblem) -> Result<BTreeMap<String, String>, CliError> {
     let mut inputs = BTreeMap::new();
-    // Names relative to the problem's folder: where that lies is nobody's business.
     let folder = problem.petab.path.parent().unwrap_or(std::path::Path::new(""));
     for file in &problem.petab.files {
         let name = file.strip_prefix(folder).unwrap_or(file).to_string_lossy().into_owned();
@@ -472,7 +505,7 @@ fn settings_record(
     engines: &Engines,
     gradient: String,
 ) -> Result<RunRecord, CliError> {
-    let inputs = inputs(problem)?;
+    let inputs = input_digests(problem)?;
     let at = arguments
         .at
         .clone()

@@ -7,6 +7,8 @@ pub mod fuzzing;
 mod hessian;
 mod html;
 mod junit;
+mod optima;
+mod optimum;
 mod part_tables;
 mod part_terminal;
 mod raster;
@@ -22,8 +24,10 @@ pub use csv_tables::{
 };
 pub use eps_grid::{eps_grid_table, name as eps_grid_name, write_best_eps, write_eps_grid};
 pub use hessian::{HessianTable, hessian_table, write_hessian};
-pub use html::{Plot, ReportError, eps_grid_plot, sweep_page, sweep_plots};
+pub use html::{Plot, ReportError, eps_grid_plot, optima_page, sweep_page, sweep_plots};
 pub use junit::{Case, CaseResult, CheckCases, sweep_cases, write_junit};
+pub use optima::{HistoryTable, OptimizeRecord, optima_table, reasons, write_optima};
+pub use optimum::{optimum_counts, optimum_table, write_at_optimum};
 pub use part_tables::{
     ResidualTable, write_attributions, write_groups, write_residual_parameters, write_residual_rows,
 };

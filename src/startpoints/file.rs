@@ -16,7 +16,21 @@ const POINT: &str = "point";
 
 /// Columns of a sweep's `points.csv` and of tables of optimisation results, which say nothing
 /// about where a point lies.
-const IGNORED: [&str; 7] = ["objective", "status", "steps", "fval", "id", "chi2", "reason"];
+const IGNORED: [&str; 13] = [
+    "objective",
+    "status",
+    "steps",
+    "fval",
+    "id",
+    "chi2",
+    "reason",
+    "iterations",
+    "evaluations",
+    "failed_evaluations",
+    "projected_gradient",
+    "start_objective",
+    "active_bounds",
+];
 
 /// Longer files are refused.
 const MAX_BYTES: u64 = 1 << 30;
@@ -25,8 +39,8 @@ const MAX_BYTES: u64 = 1 << 30;
 ///
 /// A header names the columns, in any order. Every one of `parameters` has a column, with values
 /// on the parameter scale; they may lie outside the bounds. Columns of `fixed` parameters are
-/// dropped, as are `objective`, `status`, `steps`, `fval`, `id`, `chi2` and `reason`. An optional
-/// column `point` holds the ids of the points, by default the row numbers from 0. A parameter of
+/// dropped, as are `objective`, `status`, `steps`, `fval`, `id`, `chi2`, and the columns of
+/// `optima.csv` that are no parameters. An optional column `point` holds the ids of the points, by default the row numbers from 0. A parameter of
 /// one of these names is a parameter.
 ///
 /// A byte order mark, CRLF, blanks around cells and blank lines are tolerated; cells may be

@@ -9,6 +9,7 @@ mod eps_panels;
 mod error;
 mod folder;
 mod heat;
+mod optima;
 mod page;
 mod plots;
 mod run;
@@ -35,7 +36,15 @@ pub fn sweep_page(folder: &Path) -> Result<String, ReportError> {
     page::page(&folder::Sweep::read(folder)?)
 }
 
-/// The plots of that page, each as an SVG file of its own.
+/// The page of a folder that `gradsweep optimize` wrote.
+///
+/// # Errors
+/// As [`sweep_page`].
+pub fn optima_page(folder: &Path) -> Result<String, ReportError> {
+    optima::page(folder)
+}
+
+/// The plots of a sweep's page, each as an SVG file of its own.
 ///
 /// # Errors
 /// As [`sweep_page`].

@@ -133,7 +133,7 @@ fn number(text: &str) -> Option<f64> {
 }
 
 /// A setting as text, or as a list of named texts.
-fn setting(value: &Json) -> Value {
+pub(super) fn setting(value: &Json) -> Value {
     let plain = |value: &Json| match value {
         Json::String(text) => clean(text),
         other => clean(&other.to_string()),
