@@ -5,6 +5,7 @@
 //! parameter cannot change is taken from the point itself: the trajectory of a simulation that it
 //! does not reach, the rows that do not depend on it.
 
+mod adjoint;
 mod course;
 mod evaluator;
 mod hessian;
@@ -17,11 +18,15 @@ mod result;
 mod score;
 mod steady;
 mod tangents;
+mod transposed;
 mod traveller;
 mod walk;
 
-pub use evaluator::{EvaluatedChunk, Evaluator, Refine, Settings, StepMode, no_refinement};
+pub use evaluator::{
+    EvaluatedChunk, Evaluator, GradientCosts, OwnGradients, Refine, Settings, StepMode,
+    no_refinement,
+};
 pub use hessian::{CurvatureChunk, GradientPairs, PointCurvature, Products};
 pub use lanes::{InitialTangents, LanePreparation};
 pub use parts::{Differences, PartPairs, Partition, PartsChunk, PointParts};
-pub use result::{Failure, PointResult, ProbePair};
+pub use result::{Failure, GradientMethod, PointResult, ProbePair};

@@ -2,13 +2,14 @@
 
 pub mod interpreter;
 mod lane;
+mod reverse;
 
 use super::{
-    Batch, BatchResult, Control, Engine, EngineError, Kernel, LaneReport, LaneStatus, Schedule,
-    output_offsets,
+    Batch, BatchResult, Control, Engine, EngineError, Kernel, LaneReport, LaneStatus,
+    ReverseKernel, Schedule, output_offsets,
 };
 use crate::program::registers::RegisterProgram;
-use crate::rosenbrock::StepProgram;
+use crate::rosenbrock::{ReverseStep, StepProgram};
 use interpreter::{BLOCK, Vector};
 use lane::{Attempt, Lane};
 use rayon::prelude::*;
@@ -36,6 +37,11 @@ impl Engine for CpuEngine {
             step: step.clone(),
         }))
     }
+}
+
+/// A step and its transpose on the threads of the current rayon pool.
+pub(super) fn reverse_kernel(replay: &StepProgram, step: &ReverseStep) -> Box<dyn ReverseKernel> {
+    Box::new(reverse::CpuReverseKernel::new(replay, step))
 }
 
 /// The instruction set that the interpreter takes on this machine.
