@@ -75,6 +75,7 @@ pub(super) fn run(arguments: &Arguments, manner: Manner) -> Result<ExitCode, Cli
         return super::hessian::check(arguments, file, manner, settings, task);
     }
     let sources = Sources::new(&arguments.check, &problem, &points, &mut plan)?;
+    let wanted = sources.wanted(localise.by.is_some());
     let Named { name, judged: mut gradient, .. } = sources.single()?;
     let mut localiser = Localiser::for_check(&arguments.localise, &problem, &plan, &gradient)?;
     let probes =
@@ -83,12 +84,9 @@ pub(super) fn run(arguments: &Arguments, manner: Manner) -> Result<ExitCode, Cli
     let known = arguments.outcome.known(&problem)?;
     let outcome = Outcome::open(&arguments.outcome, known)?;
     gradient.prepare(&problem, settings, engines.tangents.as_ref(), &points)?;
-    let evaluator = Evaluator::new(
-        &problem,
-        settings,
-        engines.probes.as_ref(),
-        Some(engines.tangents.as_ref()),
-    )?;
+    let (probes, tangents) = (engines.probes.as_ref(), engines.tangents.as_ref());
+    let evaluator = Evaluator::with_gradients(&problem, settings, probes, tangents, wanted)?;
+    gradient.settle(&evaluator);
     let to_stdout = arguments.out.as_deref() == Some(Path::new("-"));
     let mut csv = match &arguments.out {
         Some(path) => Some(
@@ -132,7 +130,8 @@ pub(super) fn run(arguments: &Arguments, manner: Manner) -> Result<ExitCode, Cli
     }
     text.push_str(&localisation.table(&problem, &points, style));
     text.push_str(&format!(
-        "{}; {} steps; rtol {:e} atol {:e}\n",
+        "gradient: {}\n{}; {} steps; rtol {:e} atol {:e}\n",
+        gradient.describe(),
         engines.probes.describe(),
         arguments.check.steps.word(),
         settings.rtol,
@@ -167,7 +166,7 @@ fn properties(
         ("version", env!("CARGO_PKG_VERSION").to_owned()),
         ("command", "check".to_owned()),
         ("engine", engines.probes.describe()),
-        ("gradient_engine", engines.tangents.describe()),
+        ("gradient_engine", engines.describe_gradient(gradient.method())),
         ("gradient", gradient.describe()),
         ("rtol", format!("{:e}", arguments.solver.rtol)),
         ("atol", format!("{:e}", arguments.solver.atol)),

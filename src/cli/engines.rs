@@ -9,7 +9,7 @@ use crate::engine::{Engine, EngineError};
 use crate::model::OdeProblem;
 use crate::rosenbrock::StepGenerator;
 use crate::startpoints;
-use crate::sweep::{Evaluator, Settings, no_refinement};
+use crate::sweep::{Evaluator, GradientMethod, Settings, no_refinement};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -30,6 +30,16 @@ pub struct Engines {
     pub tangents: Arc<dyn Engine>,
     /// Why these, for stderr and `run.json`.
     pub reason: String,
+}
+
+impl Engines {
+    /// The engine of own gradients by a method, for reports: adjoints are the CPU engine's.
+    pub fn describe_gradient(&self, method: GradientMethod) -> String {
+        match method {
+            GradientMethod::Forward => self.tangents.describe(),
+            GradientMethod::Adjoint => CpuEngine.describe(),
+        }
+    }
 }
 
 /// Chooses the engines for a job of about this many integrations.

@@ -125,12 +125,10 @@ pub(super) fn run(arguments: &Arguments, manner: Manner) -> Result<ExitCode, Cli
         eprintln!("engine: {} ({})", engines.probes.describe(), engines.reason);
     }
     sources.prepare(&problem, settings, engines.tangents.as_ref(), &points)?;
-    let evaluator = Evaluator::new(
-        &problem,
-        settings,
-        engines.probes.as_ref(),
-        Some(engines.tangents.as_ref()),
-    )?;
+    let wanted = sources.wanted(arguments.localise.by.is_some());
+    let (probes, tangents) = (engines.probes.as_ref(), engines.tangents.as_ref());
+    let evaluator = Evaluator::with_gradients(&problem, settings, probes, tangents, wanted)?;
+    sources.settle(&evaluator);
     let folder_of = |named: &Named| match sources.are_several() {
         true => folder.join(&named.folder),
         false => folder.clone(),
@@ -144,8 +142,15 @@ pub(super) fn run(arguments: &Arguments, manner: Manner) -> Result<ExitCode, Cli
     let progress = progress_bar(points.len(), manner);
     let given: Vec<_> =
         sources.all.iter().map(|n| (n.judged.source(), n.judged.allowance())).collect();
-    let judging: Vec<Source<'_>> =
-        given.iter().map(|(gradient, allowance)| Source { gradient, allowance }).collect();
+    let judging: Vec<Source<'_>> = given
+        .iter()
+        .zip(&sources.all)
+        .map(|((gradient, allowance), named)| Source {
+            gradient,
+            method: named.judged.method(),
+            allowance,
+        })
+        .collect();
     let mut comparing = Comparing::new(&sources, &plan);
     let mut sink = |judged: &[JudgedPoint], result: &PointResult| -> Result<(), CliError> {
         let place = judged[0].point.position();
@@ -178,6 +183,7 @@ pub(super) fn run(arguments: &Arguments, manner: Manner) -> Result<ExitCode, Cli
         let gradient = named.judged.describe();
         let mut record =
             record(arguments, &problem, &plan, &engines, &evaluator, summary, gradient)?;
+        record.gradient_engine = engines.describe_gradient(named.judged.method());
         record.notes.extend(sources.notes());
         record.baseline.clone_from(&ended.record);
         reports.finish(summary, &record)?;
@@ -195,7 +201,8 @@ pub(super) fn run(arguments: &Arguments, manner: Manner) -> Result<ExitCode, Cli
             }
             let theirs = theirs.into_iter().map(|(k, v)| (format!("{}.{k}", named.folder), v));
             properties.extend(theirs);
-            text.push_str(&format!("gradient {}:\n", named.name));
+            let (name, kind) = (&named.name, named.judged.describe());
+            text.push_str(&format!("gradient {name} ({kind}):\n"));
             text.push_str(&format!("{}\n{lines}", parameter_table(&problem, summary, style)));
         } else {
             properties = theirs;
@@ -213,6 +220,9 @@ pub(super) fn run(arguments: &Arguments, manner: Manner) -> Result<ExitCode, Cli
     outcome.write(&problem, &properties, &all_cases)?;
 
     let summary = &summaries[0];
+    if let [only] = sources.all.as_slice() {
+        text.push_str(&format!("gradient: {}\n", only.judged.describe()));
+    }
     text.push_str(&format!(
         "{} points ({} failed), {} integrations; {} steps, rtol {:e}, atol {:e}\nreports in {}\n",
         summary.points,

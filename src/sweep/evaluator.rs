@@ -81,6 +81,15 @@ pub struct GradientCosts {
 }
 
 impl GradientCosts {
+    /// A gradient in simulations, the point's own included; none where that was not generated.
+    pub fn in_simulations(&self, method: GradientMethod) -> Option<f64> {
+        let ops = match method {
+            GradientMethod::Forward => self.forward,
+            GradientMethod::Adjoint => self.adjoint,
+        };
+        (ops > 0 && self.step > 0).then(|| 1.0 + ops as f64 / self.step as f64)
+    }
+
     /// Which takes fewer operations.
     pub fn cheaper(&self) -> GradientMethod {
         if self.adjoint < self.forward { GradientMethod::Adjoint } else { GradientMethod::Forward }
