@@ -84,8 +84,8 @@ pub(super) fn run(arguments: &Arguments, manner: Manner) -> Result<ExitCode, Cli
     let known = arguments.outcome.known(&problem)?;
     let outcome = Outcome::open(&arguments.outcome, known)?;
     gradient.prepare(&problem, settings, engines.tangents.as_ref(), &points)?;
-    let (probes, tangents) = (engines.probes.as_ref(), engines.tangents.as_ref());
-    let evaluator = Evaluator::with_gradients(&problem, settings, probes, tangents, wanted)?;
+    let (probes, gradients) = (engines.probes.as_ref(), engines.gradients());
+    let evaluator = Evaluator::with_gradients(&problem, settings, probes, gradients, wanted)?;
     gradient.settle(&evaluator);
     let to_stdout = arguments.out.as_deref() == Some(Path::new("-"));
     let mut csv = match &arguments.out {

@@ -126,8 +126,8 @@ pub(super) fn run(arguments: &Arguments, manner: Manner) -> Result<ExitCode, Cli
     }
     sources.prepare(&problem, settings, engines.tangents.as_ref(), &points)?;
     let wanted = sources.wanted(arguments.localise.by.is_some());
-    let (probes, tangents) = (engines.probes.as_ref(), engines.tangents.as_ref());
-    let evaluator = Evaluator::with_gradients(&problem, settings, probes, tangents, wanted)?;
+    let (probes, gradients) = (engines.probes.as_ref(), engines.gradients());
+    let evaluator = Evaluator::with_gradients(&problem, settings, probes, gradients, wanted)?;
     sources.settle(&evaluator);
     let folder_of = |named: &Named| match sources.are_several() {
         true => folder.join(&named.folder),

@@ -69,6 +69,19 @@ pub enum OwnGradients {
     Cheaper,
 }
 
+/// The engines of own gradients.
+#[derive(Clone, Copy)]
+pub struct GradientEngines<'e> {
+    pub forward: &'e dyn Engine,
+    pub adjoint: &'e dyn Engine,
+}
+
+impl<'e, E: Engine> From<&'e E> for GradientEngines<'e> {
+    fn from(engine: &'e E) -> Self {
+        Self { forward: engine, adjoint: engine }
+    }
+}
+
 /// Operations for each step of a trajectory, summed over the simulations of all models.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct GradientCosts {
@@ -191,17 +204,20 @@ impl<'p> Evaluator<'p> {
     ) -> Result<Self, EngineError> {
         let wanted =
             if gradient_engine.is_some() { OwnGradients::Forward } else { OwnGradients::None };
-        Self::with_gradients(problem, settings, engine, gradient_engine.unwrap_or(engine), wanted)
+        let gradient_engine = gradient_engine.unwrap_or(engine);
+        let engines = GradientEngines { forward: gradient_engine, adjoint: gradient_engine };
+        Self::with_gradients(problem, settings, engine, engines, wanted)
     }
 
     /// The same with other gradients.
-    pub fn with_gradients(
+    pub fn with_gradients<'e>(
         problem: &'p OdeProblem,
         settings: Settings,
         engine: &dyn Engine,
-        gradient_engine: &dyn Engine,
+        gradient_engines: impl Into<GradientEngines<'e>>,
         wanted: OwnGradients,
     ) -> Result<Self, EngineError> {
+        let engines = gradient_engines.into();
         let mut drafts: Vec<Draft<'p>> = problem.all().map(|m| Draft::new(m, wanted)).collect();
         let mut costs = GradientCosts::default();
         for of_model in drafts.iter().map(Draft::costs) {
@@ -214,8 +230,7 @@ impl<'p> Evaluator<'p> {
             (OwnGradients::Cheaper, GradientMethod::Adjoint) => OwnGradients::Adjoint,
             (wanted, _) => wanted,
         };
-        let mut compile =
-            |draft| Self::compile(draft, settings, engine, gradient_engine, wanted, costs);
+        let mut compile = |draft| Self::compile(draft, settings, engine, engines, wanted, costs);
         let others = drafts.split_off(1).into_iter().map(&mut compile);
         let others = others.collect::<Result<Vec<Self>, EngineError>>()?;
         let mut own = compile(drafts.remove(0))?;
@@ -229,7 +244,7 @@ impl<'p> Evaluator<'p> {
         draft: Draft<'p>,
         settings: Settings,
         engine: &dyn Engine,
-        gradient_engine: &dyn Engine,
+        engines: GradientEngines<'_>,
         wanted: OwnGradients,
         costs: GradientCosts,
     ) -> Result<Self, EngineError> {
@@ -240,13 +255,13 @@ impl<'p> Evaluator<'p> {
         if wants_gradient {
             for tangent in tangents {
                 tangent_ops += tangent.ops();
-                kernels.push(tangent.compile(&preparation, gradient_engine)?);
+                kernels.push(tangent.compile(&preparation, engines.forward)?);
             }
         }
         let mut adjoint = None;
         if let (OwnGradients::Adjoint | OwnGradients::Both, Some(reverse)) = (wanted, &reverse) {
             let programs = (&replay, reverse);
-            adjoint = Some(AdjointKernel::new(problem, programs, &preparation, gradient_engine)?);
+            adjoint = Some(AdjointKernel::new(problem, programs, &preparation, engines.adjoint)?);
             if !wants_gradient {
                 tangent_ops = reverse.program.ops().len();
             }

@@ -23,8 +23,8 @@ mod traveller;
 mod walk;
 
 pub use evaluator::{
-    EvaluatedChunk, Evaluator, GradientCosts, OwnGradients, Refine, Settings, StepMode,
-    no_refinement,
+    EvaluatedChunk, Evaluator, GradientCosts, GradientEngines, OwnGradients, Refine, Settings,
+    StepMode, no_refinement,
 };
 pub use hessian::{CurvatureChunk, GradientPairs, PointCurvature, Products};
 pub use lanes::{InitialTangents, LanePreparation};

@@ -2,6 +2,7 @@
 //! checkpoints.
 
 use gradsweep::engine::cpu::CpuEngine;
+use gradsweep::engine::gpu::{self, GpuEngine};
 use gradsweep::engine::{
     Batch, BatchResult, Control, Engine, ReverseBatch, ReverseResult, Schedule, Segment, Timeline,
 };
@@ -70,7 +71,7 @@ impl Lanes {
         Self {
             n,
             initial: (0..lanes * n).map(|i| 1.0 + 0.5 * wave(i)).collect(),
-            slots: (0..lanes).flat_map(|l| [0.8 + 0.05 * l as f64, 0.6]).collect(),
+            slots: (0..lanes).flat_map(|l| [0.8 + 0.05 * (l % 20) as f64, 0.6]).collect(),
             schedules: steps.iter().map(|&s| schedule(s)).collect(),
             weights: (0..lanes * 2 * n).map(|i| wave(i + 3)).collect(),
         }
@@ -81,9 +82,13 @@ impl Lanes {
     }
 
     fn backwards(&self) -> ReverseResult {
+        self.backwards_on(&CpuEngine)
+    }
+
+    fn backwards_on(&self, engine: &dyn Engine) -> ReverseResult {
         let generator = StepGenerator::new(&ring(self.n));
         let (replay, reverse) = (generator.replay(), generator.reverse(&[K, U], true));
-        let kernel = CpuEngine.prepare_reverse(&replay, &reverse).unwrap();
+        let kernel = engine.prepare_reverse(&replay, &reverse).unwrap();
         let schedules: Vec<&Schedule> = self.schedules.iter().collect();
         kernel
             .run(&ReverseBatch {
@@ -156,6 +161,51 @@ fn the_reverse_kernel_is_the_transpose_of_the_tangents() {
         ] {
             // Rounding of up to 46 steps.
             assert!((found - expected).abs() <= 1e-13 * scale, "lane {lane}: {found} {expected}");
+        }
+    }
+}
+
+pub fn gpu_engine() -> Option<GpuEngine> {
+    match gpu::find(None) {
+        Ok(adapter) => Some(GpuEngine::open(&adapter).unwrap()),
+        Err(error) => {
+            assert!(
+                std::env::var_os("GRADSWEEP_REQUIRE_GPU").is_none_or(|v| v != "1"),
+                "GRADSWEEP_REQUIRE_GPU=1, but {error}"
+            );
+            println!("skipped: {error}");
+            None
+        }
+    }
+}
+
+/// The two engines share no code below the programs and the plan of steps.
+#[test]
+fn the_gpu_engine_goes_back_as_the_cpu_engine_does() {
+    let Some(gpu) = gpu_engine() else { return };
+    let short: Vec<usize> = (0..77).map(|i| 1 + (i * 7) % 23).collect();
+    // Lanes of 30,000 steps: states of 4,000 lanes would take 5.8 GB.
+    let mut long = vec![15_000; 3];
+    long.extend(std::iter::repeat_n(15, 4000));
+    for steps in [short, long] {
+        let lanes = Lanes::new(3, &steps);
+        let (cpu, gpu) = (lanes.backwards(), lanes.backwards_on(&gpu));
+        for lane in 0..lanes.count() {
+            let all = [&cpu.states[3 * lane..][..3], &cpu.slots[2 * lane..][..2], &cpu.times[lane]];
+            // Weights are of size 1.
+            let scale = all.into_iter().flatten().fold(1.0_f64, |most, v| v.abs().max(most));
+            for (ours, theirs) in [
+                (&cpu.states[3 * lane..][..3], &gpu.states[3 * lane..][..3]),
+                (&cpu.slots[2 * lane..][..2], &gpu.slots[2 * lane..][..2]),
+                (cpu.times[lane].as_slice(), gpu.times[lane].as_slice()),
+            ] {
+                assert_eq!(ours.len(), theirs.len());
+                // A driver may fuse and rearrange: rounding of all steps.
+                let accepted = 1e-12 * scale;
+                for (a, b) in ours.iter().zip(theirs) {
+                    assert!((a - b).abs() <= accepted, "lane {lane}: {ours:?}, {theirs:?}");
+                }
+            }
         }
     }
 }

@@ -11,7 +11,9 @@ mod engine;
 use gradsweep::engine::cpu::CpuEngine;
 use gradsweep::model::{self, OdeProblem};
 use gradsweep::startpoints;
-use gradsweep::sweep::{Evaluator, OwnGradients, PointResult, Settings, StepMode, no_refinement};
+use gradsweep::sweep::{
+    Evaluator, GradientEngines, OwnGradients, PointResult, Settings, StepMode, no_refinement,
+};
 use std::path::{Path, PathBuf};
 
 const SETTINGS: Settings =
@@ -22,10 +24,11 @@ const TOLERANCE: f64 = 1e-11;
 
 /// Problems with points where rounding alone takes more: gradients that are what is left of terms that
 /// cancel, as at optima, and trajectories that amplify rounding. Each such point must show it: by the
-/// size of the terms, or by what the forward gradient itself does where the point moves by the
-/// spacing of doubles.
+/// size of the terms, or by what one of the gradients itself does where the point moves by the spacing
+/// of doubles.
 const CANCELLING: &[&str] = &[
-    // Near its optimum.
+    // Near their optima; at points of Fujita's with gradients of 1e9 to 1e28 adjoints amplify rounding
+    // where tangents do not.
     "Brannmark_JBC2010",
     "Bruno_JExpBot2016",
     "Fujita_SciSignal2010",
@@ -79,20 +82,29 @@ fn difference(a: &[f64], b: &[f64]) -> f64 {
     each.fold(0.0, |most, d| if d.is_nan() { f64::INFINITY } else { d.max(most) })
 }
 
-/// What rounding does to the gradient of a point, by two measures: to sums of terms of this size,
-/// and to a trajectory whose parameters are rounded otherwise.
+/// What rounding does to the gradients of a point, by two measures: to sums of terms of this size, and
+/// to a trajectory whose parameters are rounded otherwise.
 fn rounding(problem: &OdeProblem, point: &[f64], result: &PointResult) -> [f64; 2] {
     /// Of terms of some hundred steps each, beside the spacing of doubles.
     const OF_TERMS: f64 = 1e-12;
     let magnitudes = result.gradient_magnitudes.as_ref().unwrap();
-    let gradient = result.gradient.as_ref().unwrap();
     let mut moved = 0.0_f64;
-    for sign in [1.0, -1.0] {
-        let next: Vec<f64> = point.iter().map(|x| x * (1.0 + sign * f64::EPSILON)).collect();
-        let next = evaluate(problem, &[next], OwnGradients::Forward).remove(0);
+    let at = |spacings: f64| {
+        let next: Vec<f64> = point.iter().map(|x| x * (1.0 + spacings * f64::EPSILON)).collect();
+        evaluate(problem, &[next], OwnGradients::Both).remove(0)
+    };
+    let here = at(0.0);
+    for next in [1.0, -1.0, 2.0, -2.0].map(at) {
         // With other steps it would be another function.
-        if let (Some(next), true) = (&next.gradient, next.steps == result.steps) {
-            moved = moved.max(difference(gradient, next));
+        if next.steps != result.steps {
+            continue;
+        }
+        for (here, there) in
+            [(&here.gradient, &next.gradient), (&here.adjoint_gradient, &next.adjoint_gradient)]
+        {
+            if let (Some(here), Some(there)) = (here, there) {
+                moved = moved.max(difference(here, there));
+            }
         }
     }
     [OF_TERMS * largest(magnitudes), moved]
@@ -203,5 +215,22 @@ fn adjoints_do_not_depend_on_company() {
             let single = evaluate(&problem, &points[k..=k], OwnGradients::Adjoint).remove(0);
             assert_eq!(bits(one), bits(&single), "point {k}");
         }
+    }
+}
+
+/// The whole way with adjoints on the GPU engine.
+#[test]
+fn adjoints_of_the_gpu_engine_are_the_transpose_too() {
+    let Some(gpu) = engine::gpu_engine() else { return };
+    let engines = GradientEngines { forward: &CpuEngine, adjoint: &gpu };
+    for path in own_problems() {
+        let problem = model::load(&path).unwrap();
+        let points = points(&problem, 20);
+        let evaluator =
+            Evaluator::with_gradients(&problem, SETTINGS, &CpuEngine, engines, OwnGradients::Both)
+                .unwrap();
+        let results = evaluator.evaluate(&points, &[], &[], &no_refinement).unwrap().points;
+        let complaints = compare(&problem, &points, &results, false);
+        assert!(complaints.is_empty(), "{complaints:#?}");
     }
 }

@@ -13,6 +13,7 @@ use crate::rosenbrock::{ReverseStep, StepProgram};
 use interpreter::{BLOCK, Vector};
 use lane::{Attempt, Lane};
 use rayon::prelude::*;
+pub(super) use reverse::planned_steps;
 
 /// Most lanes that one task integrates, so that tasks balance over the threads.
 const LARGEST_TASK: usize = 16 * BLOCK;

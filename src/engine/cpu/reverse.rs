@@ -24,14 +24,24 @@ pub(super) struct CpuReverseKernel {
 
 /// A step of a lane.
 #[derive(Debug, Clone, Copy)]
-struct PlannedStep {
-    t: f64,
-    h: f64,
-    segment: usize,
+pub(in crate::engine) struct PlannedStep {
+    pub(in crate::engine) t: f64,
+    pub(in crate::engine) h: f64,
+    pub(in crate::engine) segment: usize,
     /// Where in its segment it starts, and its part of it.
     done: f64,
     fraction: f64,
-    is_last: bool,
+    pub(in crate::engine) is_last: bool,
+}
+
+impl PlannedStep {
+    /// Adds to the adjoints of breakpoints what those of the step's start and size give.
+    pub(in crate::engine) fn add_times(&self, of_t: f64, of_h: f64, times: &mut [f64]) {
+        // t = start + done·length, h = fraction·length, length = end − start.
+        let of_length = self.done.mul_add(of_t, self.fraction * of_h);
+        times[self.segment] += of_t - of_length;
+        times[self.segment + 1] += of_length;
+    }
 }
 
 /// A lane with its steps.
@@ -85,7 +95,10 @@ impl CpuReverseKernel {
 }
 
 /// The steps of a schedule that leads to the end of the timeline.
-fn planned_steps(timeline: &Timeline, schedule: &Schedule) -> Vec<PlannedStep> {
+pub(in crate::engine) fn planned_steps(
+    timeline: &Timeline,
+    schedule: &Schedule,
+) -> Vec<PlannedStep> {
     let mut steps = Vec::with_capacity(schedule.fractions.len());
     let mut lane = Lane::replay(timeline, schedule);
     while !lane.is_trivial() {
@@ -265,12 +278,7 @@ impl<'a> BlockRun<'a> {
             let Some(planned) = lane.steps.get(j) else { continue };
             let value = |i: usize| self.backward[outputs[i] as usize][w];
             if step.has_times {
-                // t = start + done·length, h = fraction·length, length = end − start.
-                let (of_t, of_h) = (value(n + m), value(n + m + 1));
-                let of_length = planned.done.mul_add(of_t, planned.fraction * of_h);
-                let times = &mut backwards.times[w];
-                times[planned.segment] += of_t - of_length;
-                times[planned.segment + 1] += of_length;
+                planned.add_times(value(n + m), value(n + m + 1), &mut backwards.times[w]);
             }
         }
         self.done_steps += self.count(j);
