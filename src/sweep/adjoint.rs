@@ -565,10 +565,14 @@ impl<'t> Crossing<'t> {
                 },
                 &adjoint.moving,
             );
-            debug_assert_eq!(moved.segments.len(), timeline.segments.len());
             ends_at_output = moved.segments.last().is_some_and(|last| last.is_output);
+            // Breakpoints that cannot be told apart leave no gradient, rather than a wrong one.
+            let is_same = moved.segments.len() == timeline.segments.len();
             for (own, moved) in timeline.segments.iter_mut().zip(moved.segments) {
                 own.t_end_tangents = moved.t_end_tangents;
+                if !is_same {
+                    own.t_end_tangents.fill(f64::NAN);
+                }
             }
         }
         Self { place, k, stretch, timeline, ends_at_output }
