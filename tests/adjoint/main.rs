@@ -88,17 +88,18 @@ fn rounding(problem: &OdeProblem, point: &[f64], result: &PointResult) -> [f64; 
     /// Of terms of some hundred steps each, beside the spacing of doubles.
     const OF_TERMS: f64 = 1e-12;
     let magnitudes = result.gradient_magnitudes.as_ref().unwrap();
-    let mut moved = 0.0_f64;
     let at = |spacings: f64| {
         let next: Vec<f64> = point.iter().map(|x| x * (1.0 + spacings * f64::EPSILON)).collect();
         evaluate(problem, &[next], OwnGradients::Both).remove(0)
     };
     let here = at(0.0);
-    for next in [1.0, -1.0, 2.0, -2.0].map(at) {
-        // With other steps it would be another function.
-        if next.steps != result.steps {
-            continue;
-        }
+    let all = [1.0, -1.0, 2.0, -2.0].map(at);
+    // With other steps it is another function, unless rounding alone decides their number each time.
+    let is_like = |next: &&PointResult| next.steps == here.steps;
+    let alike: Vec<&PointResult> = all.iter().filter(is_like).collect();
+    let compared = if alike.is_empty() { all.iter().collect() } else { alike };
+    let mut moved = 0.0_f64;
+    for next in compared {
         for (here, there) in
             [(&here.gradient, &next.gradient), (&here.adjoint_gradient, &next.adjoint_gradient)]
         {
