@@ -103,9 +103,9 @@ fn rounding(problem: &OdeProblem, point: &[f64], result: &PointResult) -> [f64; 
         for (here, there) in
             [(&here.gradient, &next.gradient), (&here.adjoint_gradient, &next.adjoint_gradient)]
         {
-            if let (Some(here), Some(there)) = (here, there) {
-                moved = moved.max(difference(here, there));
-            }
+            // A point that has no objective next door is at the mercy of rounding.
+            let found = here.as_ref().zip(there.as_ref());
+            moved = moved.max(found.map_or(f64::INFINITY, |(a, b)| difference(a, b)));
         }
     }
     [OF_TERMS * largest(magnitudes), moved]
@@ -140,7 +140,7 @@ fn compare(
             moved / scale
         );
         // Two roundings of one trajectory may be somewhat further apart than two others.
-        if may_cancel && found <= 10.0 * of_terms.max(moved) {
+        if may_cancel && found.is_finite() && found <= 10.0 * of_terms.max(moved) {
             excused += 1;
         } else {
             complaints.push(format!("{}, point {k}: {:e}", problem.name, found / scale));
