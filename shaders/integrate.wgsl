@@ -53,10 +53,6 @@ const ROW: u32 = {{ 2 + switch_count + moving_count }}u;
 const SMALLEST: f64 = {{ smallest }};
 const SMALLEST_FRACTION: f64 = 1e-40lf;
 
-fn f64_sign(x: f64) -> f64 {
-    return select(select(0.0lf, -1.0lf, x < 0.0lf), 1.0lf, x > 0.0lf);
-}
-
 // Whether a sum of magnitudes is infinite or NaN. Drivers may turn `!(a <= b)` into `a > b` and
 // drop `a != a`: NaN is told by its bits.
 fn is_broken(magnitude: f64) -> bool {

@@ -34,6 +34,11 @@ fn f64_nan() -> f64 {
     return f64(bitcast<f32>(f64_nan_bits));
 }
 
+// -1, 0 or 1.
+fn f64_sign(x: f64) -> f64 {
+    return select(select(0.0lf, -1.0lf, x < 0.0lf), 1.0lf, x > 0.0lf);
+}
+
 fn f64_is_nan(x: f64) -> bool {
     return (bitcast<u32>(f32(x)) & 0x7fffffffu) > 0x7f800000u;
 }

@@ -14,7 +14,7 @@ use gradsweep::engine::cpu::CpuEngine;
 use gradsweep::index::{ParameterIdx, PointIdx};
 use gradsweep::model::{self, OdeProblem};
 use gradsweep::startpoints;
-use gradsweep::sweep::{Evaluator, PointResult, Settings, StepMode};
+use gradsweep::sweep::{Evaluator, GradientMethod, PointResult, Settings, StepMode};
 use injection::{HEADER, Material, Runs, kinds, with_priors};
 use std::path::{Path, PathBuf};
 
@@ -53,8 +53,14 @@ fn sweep_all(
         consistent: 0.05,
     };
     let exact = |_: PointIdx, _: &PointResult| None;
-    let sources: Vec<Source<'_>> =
-        gradients.iter().map(|g| Source { gradient: g.as_ref(), allowance: &exact }).collect();
+    let sources: Vec<Source<'_>> = gradients
+        .iter()
+        .map(|g| Source {
+            gradient: g.as_ref(),
+            method: GradientMethod::Forward,
+            allowance: &exact,
+        })
+        .collect();
     check::run_sources(&evaluator, &points.theta_scaled, &plan, &sources, &mut |_, _| {
         Ok::<(), EngineError>(())
     })

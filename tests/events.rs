@@ -9,7 +9,7 @@ use gradsweep::engine::cpu::CpuEngine;
 use gradsweep::index::ParameterIdx;
 use gradsweep::model::{self, OdeProblem};
 use gradsweep::startpoints;
-use gradsweep::sweep::{Evaluator, Settings, StepMode, no_refinement};
+use gradsweep::sweep::{Evaluator, OwnGradients, Settings, StepMode, no_refinement};
 use std::f64::consts::PI;
 use std::fs;
 use std::path::Path;
@@ -465,8 +465,10 @@ fn values_and_gradients_are_those_of_the_closed_forms() {
         let points = startpoints::random(&problem.parameters, 8, 0, 5).unwrap().theta_scaled;
         for steps in [StepMode::Shared, StepMode::Adaptive] {
             let settings = Settings { rtol: 1e-10, atol: 1e-14, max_steps: 10_000, steps };
+            let both = OwnGradients::Both;
             let evaluator =
-                Evaluator::new(&problem, settings, &CpuEngine, Some(&CpuEngine)).unwrap();
+                Evaluator::with_gradients(&problem, settings, &CpuEngine, &CpuEngine, both)
+                    .unwrap();
             let results = evaluator.evaluate(&points, &[], &[], &no_refinement).unwrap().points;
             for (p, result) in points.iter().zip(&results) {
                 let value = result.objective;
@@ -483,17 +485,29 @@ fn values_and_gradients_are_those_of_the_closed_forms() {
                         prediction.y
                     );
                 }
-                let gradient = result.gradient.as_ref().unwrap();
+                let gradients = [&result.gradient, &result.adjoint_gradient];
+                let [forward, adjoint] = gradients.map(|g| g.as_ref().unwrap());
+                let largest = forward.iter().fold(0.0_f64, |most, d| most.max(d.abs()));
                 for (j, parameter) in problem.parameters.iter().enumerate() {
                     let expected = derivative(&case, p, j);
                     // The solver's tolerance times 1/sigma², and the differences' own error.
-                    let error = (gradient[j] - expected).abs();
+                    for gradient in [forward, adjoint] {
+                        let error = (gradient[j] - expected).abs();
+                        assert!(
+                            error <= 3e-6 * expected.abs().max(1.0),
+                            "{}, {} at {p:?}: {} against {expected}",
+                            case.name,
+                            parameter.id,
+                            gradient[j]
+                        );
+                    }
+                    // One is the transpose of the other: they differ by rounding.
+                    let difference = (forward[j] - adjoint[j]).abs();
                     assert!(
-                        error <= 3e-6 * expected.abs().max(1.0),
-                        "{}, {} at {p:?}: {} against {expected}",
+                        difference <= 1e-11 * largest.max(1e-3),
+                        "{}, {} at {p:?}: {difference:e} of {largest}",
                         case.name,
-                        parameter.id,
-                        gradient[j]
+                        parameter.id
                     );
                 }
             }

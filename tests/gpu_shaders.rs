@@ -1,11 +1,11 @@
-//! The shaders of step programs: every kind (adaptive, replayed, with tangents) of every problem in
+//! The shaders of step programs: every kind (adaptive, replayed, with tangents, backwards) of every problem in
 //! `data/` passes naga's validator, and becomes SPIR-V that `spirv-val` accepts. naga by itself
 //! accepts f64 operations that no driver defines; `gpu_math_f64.rs` shows that `spirv-val` catches
 //! these. Problems of the public collection are checked too where it is there.
 
 mod spirv;
 
-use gradsweep::engine::gpu::shader_source;
+use gradsweep::engine::gpu::{reverse_sources, shader_source};
 use gradsweep::index::DirectionIdx;
 use gradsweep::model::{self, OdeProblem};
 use gradsweep::rosenbrock::StepGenerator;
@@ -34,6 +34,16 @@ fn check(problem: &OdeProblem) {
             assert_eq!(verdict, Ok(()), "{} {kind}", problem.name);
         }
         println!("{} {kind}: {} bytes of SPIR-V", problem.name, module.len());
+    }
+    for has_times in [false, true] {
+        let reverse = generator.reverse(&problem.dynamic_directions(), has_times);
+        let sources = reverse_sources(&generator.replay(), &reverse).unwrap();
+        for (kind, source) in ["forwards", "backwards"].iter().zip(sources) {
+            let module = spirv(&source);
+            if let Some(verdict) = spirv_val(&module) {
+                assert_eq!(verdict, Ok(()), "{} {kind}, times: {has_times}", problem.name);
+            }
+        }
     }
 }
 

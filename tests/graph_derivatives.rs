@@ -2,8 +2,8 @@
 //!
 //! What is proved, and by which oracle:
 //!
-//! - `graph::differentiate` and `program::forward::tangents` are right for every operation: the
-//!   oracle is a central difference of the *unsimplified* expression in 320-bit arithmetic
+//! - `graph::differentiate`, `program::forward::tangents` and `graph::adjoints` are right for every
+//!   operation: the oracle is a central difference of the *unsimplified* expression in 320-bit arithmetic
 //!   (astro-float) with a step of 2^-80. It knows no derivative rule at all. Its own error is
 //!   about 2^-160 (truncation) plus 2^-240 (round-off) of the function's scale, nothing beside
 //!   the rounding of the derivative in f64.
@@ -20,7 +20,9 @@
 
 use astro_float::{BigFloat, Consts, RoundingMode, Sign};
 use gradsweep::engine::cpu::interpreter::{self, BLOCK};
-use gradsweep::graph::{Binary, Graph, Input, Node, NodeId, Ternary, Unary, differentiate};
+use gradsweep::graph::{
+    Binary, Graph, Input, Node, NodeId, Ternary, Unary, adjoints, differentiate,
+};
 use gradsweep::index::{DirectionIdx, SlotIdx, StateIdx};
 use gradsweep::program::Program;
 use gradsweep::program::forward::tangents;
@@ -757,6 +759,64 @@ fn tangent_programs_give_directional_derivatives() {
     tally.check("tangents");
 }
 
+/// Compares `graph::adjoints` of a fused program with the reference: derivatives of a sum of the
+/// roots with random weights.
+fn compare_adjoints(samples: &[Sample], exact: &mut Exact, defect: Option<Defect>) -> Tally {
+    let mut tally = Tally::default();
+    for (number, sample) in samples.iter().enumerate() {
+        let mut random = Random(number as u64);
+        let mut graph = Graph::new();
+        let roots = sample.build(&mut graph);
+        let roots = fuse(&mut graph, &roots);
+        let weights: Vec<f64> = roots.iter().map(|_| random.between(-1.0, 1.0)).collect();
+        let seeded: Vec<(NodeId, NodeId)> = roots
+            .iter()
+            .enumerate()
+            .map(|(i, &root)| (root, graph.input(Input::StateAdjoint(StateIdx::from_position(i)))))
+            .collect();
+        let found = adjoints(&mut graph, &seeded, &sample.inputs);
+        let lookup = |input| match input {
+            Input::StateAdjoint(i) => weights[i.position()],
+            other => sample.value_of(other),
+        };
+        let got = graph.evaluate(&found, &lookup);
+        let (list, places) = listed(&graph, &found);
+        let bounds = evaluate_bounded(&list, &lookup);
+        for (k, input) in sample.inputs.iter().enumerate() {
+            let unit: Vec<f64> =
+                (0..sample.inputs.len()).map(|i| f64::from(u8::from(i == k))).collect();
+            let reference = sample.derivative_reference(&unit, exact);
+            let terms = reference.iter().zip(&weights).map(|(d, w)| d * w);
+            let magnitude: f64 = terms.clone().map(f64::abs).sum();
+            let got = defect.map_or(got[k], |d| d(got[k]));
+            // The sum of the reference is one of three rounded products.
+            let bound = bounds[places[k]].error + 4.0 * EPS * magnitude;
+            tally.compare(got, terms.sum(), bound, || {
+                format!("expression {number}, adjoint of {input:?}")
+            });
+        }
+    }
+    tally
+}
+
+#[test]
+fn adjoints_are_those_of_the_function() {
+    compare_adjoints(&samples(5000..5000 + EXPRESSIONS), &mut Exact::new(), None).check("adjoints");
+}
+
+#[test]
+fn the_comparison_of_adjoints_notices_defects() {
+    let mut exact = Exact::new();
+    let samples = samples(5000..5040);
+    let sound = compare_adjoints(&samples, &mut exact, None);
+    let scaled = compare_adjoints(&samples, &mut exact, Some(|d| d * (1.0 + 1e-5)));
+    let turned = compare_adjoints(&samples, &mut exact, Some(|d| -d));
+    assert!(sound.wrong.is_empty());
+    // As above.
+    assert!(turned.wrong.len() * 3 > sound.compared);
+    assert!(scaled.wrong.len() * 10 > turned.wrong.len() * 9);
+}
+
 /// A factor that is off by 1e-5 is larger than every tolerance (10 times [`USEFUL`]) wherever the
 /// derivative is not tiny, and a wrong sign always is.
 #[test]
@@ -1007,4 +1067,53 @@ fn derivatives_at_the_edges_of_domains() {
     // |x| at 0 has slope 0, the middle of both.
     let absolute = |g: &mut Graph, [x, ..]: [NodeId; 3]| g.unary(Unary::Abs, x);
     assert_eq!(derivative_of(absolute, [0.0; 3], 0), 0.0);
+}
+
+/// One adjoint of one operation over states x0, x1, x2, at a point.
+fn adjoint_of(build: impl Fn(&mut Graph, [NodeId; 3]) -> NodeId, at: [f64; 3], by: u32) -> f64 {
+    let mut graph = Graph::new();
+    let inputs = [0, 1, 2].map(|i| graph.input(Input::State(StateIdx(i))));
+    let root = build(&mut graph, inputs);
+    let one = graph.constant(1.0);
+    let found = adjoints(&mut graph, &[(root, one)], &[Input::State(StateIdx(by))]);
+    graph.evaluate(&found, &|input| match input {
+        Input::State(s) => at[s.position()],
+        _ => f64::NAN,
+    })[0]
+}
+
+/// Where a choice leaves a side out, what is infinite or undefined there must not reach the adjoints.
+#[test]
+fn adjoints_know_nothing_of_the_side_that_is_not_taken() {
+    // 0 where y is 0, else x/y: what a guarded quotient looks like.
+    let guarded = |g: &mut Graph, [x, y, _]: [NodeId; 3]| {
+        let zero = g.constant(0.0);
+        let is_empty = g.binary(Binary::Eq, y, zero);
+        let quotient = g.div(x, y);
+        g.select(is_empty, zero, quotient)
+    };
+    for by in [0, 1] {
+        assert_eq!(adjoint_of(guarded, [0.0, 0.0, 0.0], by), 0.0);
+        assert_eq!(adjoint_of(guarded, [3.0, 0.0, 0.0], by), 0.0);
+    }
+    assert_eq!(adjoint_of(guarded, [3.0, 2.0, 0.0], 0), 0.5);
+    assert_eq!(adjoint_of(guarded, [3.0, 2.0, 0.0], 1), -0.75);
+    // ln(x)·y where x > 0, else z, with further operations between.
+    let piecewise = |g: &mut Graph, [x, y, z]: [NodeId; 3]| {
+        let zero = g.constant(0.0);
+        let is_positive = g.binary(Binary::Lt, zero, x);
+        let logarithm = g.unary(Unary::Log, x);
+        let product = g.ternary(Ternary::MulAdd, logarithm, y, y);
+        g.select(is_positive, product, z)
+    };
+    for x in [0.0, -1.0] {
+        assert_eq!([0, 1, 2].map(|by| adjoint_of(piecewise, [x, 2.0, 5.0], by)), [0.0, 0.0, 1.0]);
+    }
+    assert_eq!(adjoint_of(piecewise, [2.0, 3.0, 5.0], 0), 1.5);
+    // x^y at x = 0: slope 0 where it is 0 or infinite, as for a tangent that does not move x.
+    let power = |g: &mut Graph, [x, y, _]: [NodeId; 3]| g.pow(x, y);
+    for exponent in [0.5, 1.5, 2.5] {
+        assert_eq!([0, 1].map(|by| adjoint_of(power, [0.0, exponent, 0.0], by)), [0.0, 0.0]);
+    }
+    assert_eq!(adjoint_of(power, [3.0, 2.0, 0.0], 0), 6.0);
 }

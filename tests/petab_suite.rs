@@ -9,7 +9,7 @@ use gradsweep::engine::cpu::CpuEngine;
 use gradsweep::engine::gpu::{self, GpuEngine};
 use gradsweep::model::{self, OdeProblem};
 use gradsweep::report::write_simulation_table;
-use gradsweep::sweep::{Evaluator, PointResult, Settings, StepMode, no_refinement};
+use gradsweep::sweep::{Evaluator, OwnGradients, PointResult, Settings, StepMode, no_refinement};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::fs;
@@ -195,12 +195,17 @@ fn gradients_agree_with_extrapolated_differences() {
     for case in cases(&suite) {
         let (problem, _) = load(&case);
         let settings = Settings { steps: StepMode::Shared, ..SETTINGS };
-        let evaluator = Evaluator::new(&problem, settings, &CpuEngine, Some(&CpuEngine)).unwrap();
+        let both = OwnGradients::Both;
+        let evaluator =
+            Evaluator::with_gradients(&problem, settings, &CpuEngine, &CpuEngine, both).unwrap();
         let theta = nominal(&problem);
         let at = |points: &[Vec<f64>]| {
             evaluator.evaluate(points, &[], &[], &no_refinement).unwrap().points
         };
-        let gradient = at(std::slice::from_ref(&theta))[0].gradient.clone().unwrap();
+        let result = at(std::slice::from_ref(&theta)).remove(0);
+        let [gradient, adjoint] =
+            [result.gradient, result.adjoint_gradient].map(|gradient| gradient.unwrap());
+        let largest = gradient.iter().fold(0.0_f64, |most, d| most.max(d.abs()));
         for (j, parameter) in problem.parameters.iter().enumerate() {
             let size = theta[j].abs().max(0.1);
             let moved = |h: f64| {
@@ -235,6 +240,9 @@ fn gradients_agree_with_extrapolated_differences() {
                 parameter.id,
                 gradient[j]
             );
+            // One is the transpose of the other: they differ by rounding.
+            let difference = (gradient[j] - adjoint[j]).abs();
+            assert!(difference <= 1e-11 * largest, "{}: {difference:e}", name(&case));
         }
     }
 }

@@ -11,7 +11,7 @@ use gradsweep::engine::cpu::CpuEngine;
 use gradsweep::index::ParameterIdx;
 use gradsweep::model::{self, OdeProblem};
 use gradsweep::startpoints;
-use gradsweep::sweep::{Evaluator, Settings, StepMode, no_refinement};
+use gradsweep::sweep::{Evaluator, OwnGradients, Settings, StepMode, no_refinement};
 use std::fs;
 use std::path::Path;
 
@@ -85,7 +85,9 @@ fn predictions_and_gradient_are_those_of_the_closed_form() {
     let (rtol, atol) = (1e-10, 1e-14);
     for steps in [StepMode::Shared, StepMode::Adaptive] {
         let settings = Settings { rtol, atol, max_steps: 10_000, steps };
-        let evaluator = Evaluator::new(&problem, settings, &CpuEngine, Some(&CpuEngine)).unwrap();
+        let both = OwnGradients::Both;
+        let evaluator =
+            Evaluator::with_gradients(&problem, settings, &CpuEngine, &CpuEngine, both).unwrap();
         let points =
             [vec![-0.1, -0.2, 0.4, -1.0, -0.7, -1.7], vec![0.8, -1.1, -0.3, -0.5, 0.2, 0.0]];
         let results = evaluator.evaluate(&points, &[], &[], &no_refinement).unwrap().points;
@@ -100,14 +102,16 @@ fn predictions_and_gradient_are_those_of_the_closed_form() {
                 let error = (prediction.y - expected).abs();
                 assert!(error <= 1e-8, "t = {t}: {} against {expected}", prediction.y);
             }
-            let gradient = result.gradient.as_ref().unwrap();
-            for (j, parameter) in problem.parameters.iter().enumerate() {
-                let expected = derivative(theta, j);
-                let error = (gradient[j] - expected).abs();
-                // The differences' own error.
-                let scale = expected.abs().max(1.0);
-                println!("{} {} {expected}", parameter.id, gradient[j]);
-                assert!(error <= 1e-6 * scale, "{}: {} {expected}", parameter.id, gradient[j]);
+            for gradient in [&result.gradient, &result.adjoint_gradient] {
+                let gradient = gradient.as_ref().unwrap();
+                for (j, parameter) in problem.parameters.iter().enumerate() {
+                    let expected = derivative(theta, j);
+                    let error = (gradient[j] - expected).abs();
+                    // The differences' own error.
+                    let scale = expected.abs().max(1.0);
+                    println!("{} {} {expected}", parameter.id, gradient[j]);
+                    assert!(error <= 1e-6 * scale, "{}: {} {expected}", parameter.id, gradient[j]);
+                }
             }
         }
     }
@@ -198,7 +202,9 @@ fn a_state_that_creeps_is_followed_to_its_end() {
     }
     let problem = model::load(folder.path()).unwrap();
     let settings = Settings { rtol: 1e-8, atol: 1e-12, max_steps: 10_000, steps: StepMode::Shared };
-    let evaluator = Evaluator::new(&problem, settings, &CpuEngine, Some(&CpuEngine)).unwrap();
+    let both = OwnGradients::Both;
+    let evaluator =
+        Evaluator::with_gradients(&problem, settings, &CpuEngine, &CpuEngine, both).unwrap();
     let points = startpoints::random(&problem.parameters, 50, 0, 4).unwrap().theta_scaled;
     let results = evaluator.evaluate(&points, &[], &[], &no_refinement).unwrap().points;
     for (theta, result) in points.iter().zip(&results) {
@@ -209,10 +215,12 @@ fn a_state_that_creeps_is_followed_to_its_end() {
         assert!((found / expected - 1.0).abs() < 1e-6, "{theta:?}: {found}, {expected}");
         // z = ln A, dz/dθ = ± ln 10: l = z²/2 + z' terms that do not move.
         let slope = expected.ln() * std::f64::consts::LN_10;
-        let gradient = result.gradient.as_ref().unwrap();
-        for (component, expected) in gradient.iter().zip([slope, -slope]) {
-            let error = (component - expected).abs();
-            assert!(error < 1e-5 * slope.abs().max(1.0), "{theta:?}: {component}, {expected}");
+        for gradient in [&result.gradient, &result.adjoint_gradient] {
+            let gradient = gradient.as_ref().unwrap();
+            for (component, expected) in gradient.iter().zip([slope, -slope]) {
+                let error = (component - expected).abs();
+                assert!(error < 1e-5 * slope.abs().max(1.0), "{theta:?}: {component}, {expected}");
+            }
         }
     }
 }

@@ -371,6 +371,7 @@ mod tests {
             retries: 0,
             below_atol: Vec::new(),
             gradient: None,
+            adjoint_gradient: None,
             gradient_magnitudes: None,
             tight_gradient: None,
             probes: eps.iter().map(pair).collect(),

@@ -12,7 +12,7 @@ use super::verdict::{Cell, Criteria, Side, Verdict, judge};
 use crate::engine::EngineError;
 use crate::index::{ParameterIdx, PointIdx, StateIdx};
 use crate::model::{EstimatedParameter, OdeProblem};
-use crate::sweep::{EvaluatedChunk, Evaluator, Failure, PointResult, ProbePair};
+use crate::sweep::{EvaluatedChunk, Evaluator, Failure, GradientMethod, PointResult, ProbePair};
 use std::collections::BTreeMap;
 
 /// What to check at every point.
@@ -195,6 +195,8 @@ pub fn run<E: From<EngineError>>(
 /// A gradient to judge, and the errors that it may have where it is right.
 pub struct Source<'a> {
     pub gradient: &'a GradientSource<'a>,
+    /// By which method the own gradient is computed that it is given.
+    pub method: GradientMethod,
     pub allowance: &'a AllowanceSource<'a>,
 }
 
@@ -210,7 +212,7 @@ pub fn run_with_allowance<E: From<EngineError>>(
     allowance: &AllowanceSource<'_>,
     sink: &mut dyn FnMut(&JudgedPoint, &PointResult) -> Result<(), E>,
 ) -> Result<CheckSummary, E> {
-    let source = [Source { gradient, allowance }];
+    let source = [Source { gradient, method: evaluator.gradient_method(), allowance }];
     let mut first = |judged: &[JudgedPoint], result: &PointResult| sink(&judged[0], result);
     let mut summaries = run_sources(evaluator, theta_scaled, plan, &source, &mut first)?;
     Ok(summaries.remove(0))
@@ -281,7 +283,8 @@ pub fn judge_all<E>(
             });
             let mut all = Vec::with_capacity(sources.len());
             for (source, tally) in sources.iter().zip(&mut tallies) {
-                let gradient = (source.gradient)(point, theta, result.gradient.as_deref());
+                let own = result.own_gradient(source.method);
+                let gradient = (source.gradient)(point, theta, own);
                 let allowances = (source.allowance)(point, result);
                 let judged =
                     judge_point(point, result, gradient.as_deref(), allowances.as_deref(), plan);

@@ -82,7 +82,8 @@ pub(super) fn run(arguments: &Arguments, manner: Manner) -> Result<ExitCode, Cli
         return super::hessian::check(arguments, wanted, manner, settings, task);
     }
     let sources = Sources::new(&arguments.check, &problem, &points, &mut plan)?;
-    let Named { name, judged: gradient, .. } = sources.single()?;
+    let wanted = sources.wanted(localise.by.is_some());
+    let Named { name, judged: mut gradient, .. } = sources.single()?;
     let mut localiser = Localiser::for_check(&arguments.localise, &problem, &plan, &gradient)?;
     let probes =
         2 * plan.eps.len() * plan.parameters.len() * points.len() * problem.simulation_count();
@@ -90,7 +91,8 @@ pub(super) fn run(arguments: &Arguments, manner: Manner) -> Result<ExitCode, Cli
     let known = arguments.outcome.known(&problem)?;
     let outcome = Outcome::open(&arguments.outcome, known)?;
     let evaluator =
-        super::gradient::evaluator(&problem, settings, &engines, gradient.is_foreign())?;
+        super::gradient::evaluator(&problem, settings, &engines, (wanted, gradient.is_foreign()))?;
+    gradient.settle(&evaluator);
     let to_stdout = arguments.out.as_deref() == Some(Path::new("-"));
     let mut csv = match &arguments.out {
         Some(path) => Some(
@@ -144,7 +146,8 @@ pub(super) fn run(arguments: &Arguments, manner: Manner) -> Result<ExitCode, Cli
     }
     text.push_str(&localisation.table(&problem, &points, style));
     text.push_str(&format!(
-        "{}; {} steps; rtol {:e} atol {:e}\n",
+        "gradient: {}\n{}; {} steps; rtol {:e} atol {:e}\n",
+        gradient.describe(),
         engines.probes.describe(),
         arguments.check.steps.word(),
         settings.rtol,
@@ -198,7 +201,7 @@ fn properties(
         ("version", env!("CARGO_PKG_VERSION").to_owned()),
         ("command", "check".to_owned()),
         ("engine", engines.probes.describe()),
-        ("gradient_engine", engines.tangents.describe()),
+        ("gradient_engine", engines.describe_gradient(gradient.method())),
         ("gradient", gradient.describe()),
         ("rtol", format!("{:e}", arguments.solver.rtol)),
         ("atol", format!("{:e}", arguments.solver.atol)),

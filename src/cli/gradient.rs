@@ -9,18 +9,77 @@ use crate::index::{ParameterIdx, PointIdx};
 use crate::model::OdeProblem;
 use crate::report::digest;
 use crate::startpoints::Points;
-use crate::sweep::{Evaluator, PointResult, Settings};
+use crate::sweep::{Evaluator, GradientCosts, GradientMethod, OwnGradients, PointResult, Settings};
 use std::path::{Path, PathBuf};
 
-/// Word for the program's own gradient.
+/// Words for the program's own gradient: the cheaper of the two that follow, by forward tangents, by
+/// adjoints.
+pub const AUTO: &str = "auto";
 pub const FORWARD: &str = "forward";
+pub const ADJOINT: &str = "adjoint";
 /// Factor on both tolerances of the run that tells our own discretisation error.
 const TIGHTER: f64 = 0.01;
 
 /// The gradient to judge.
 pub enum Judged {
-    Own,
+    Own(Own),
     File(Foreign),
+}
+
+/// The program's own gradient.
+pub struct Own {
+    /// As asked for; none for the cheaper.
+    asked: Option<GradientMethod>,
+    /// As computed.
+    method: GradientMethod,
+    /// Known once programs have been generated.
+    costs: Option<GradientCosts>,
+}
+
+/// The own gradient that a word stands for.
+pub fn own_of(word: &str) -> Option<Own> {
+    let asked = match word {
+        AUTO => None,
+        FORWARD => Some(GradientMethod::Forward),
+        ADJOINT => Some(GradientMethod::Adjoint),
+        _ => return None,
+    };
+    Some(Own { asked, method: asked.unwrap_or(GradientMethod::Forward), costs: None })
+}
+
+impl Own {
+    /// What to compute for it.
+    pub fn wanted(&self) -> OwnGradients {
+        match self.asked {
+            None => OwnGradients::Cheaper,
+            Some(GradientMethod::Forward) => OwnGradients::Forward,
+            Some(GradientMethod::Adjoint) => OwnGradients::Adjoint,
+        }
+    }
+
+    fn describe(&self) -> String {
+        let words = |method| match method {
+            GradientMethod::Forward => "forward tangents",
+            GradientMethod::Adjoint => "adjoints",
+        };
+        let other = match self.method {
+            GradientMethod::Forward => GradientMethod::Adjoint,
+            GradientMethod::Adjoint => GradientMethod::Forward,
+        };
+        let cost = |method| self.costs.and_then(|costs| costs.in_simulations(method));
+        let cost = match (cost(self.method), cost(other), self.asked) {
+            (Some(own), Some(theirs), None) => format!(
+                ", the cheaper by counted operations: a gradient as {own:.1} simulations, by {} as \
+                 {theirs:.1}",
+                words(other)
+            ),
+            (Some(own), ..) => {
+                format!(", by counted operations a gradient as {own:.1} simulations")
+            }
+            (None, ..) => String::new(),
+        };
+        format!("own, {}{cost}", words(self.method))
+    }
 }
 
 /// A gradient from a file.
@@ -41,8 +100,8 @@ impl Judged {
         problem: &OdeProblem,
         points: &Points,
     ) -> Result<(Self, Option<Vec<ParameterIdx>>), CliError> {
-        if given == FORWARD {
-            return Ok((Self::Own, None));
+        if let Some(own) = own_of(given) {
+            return Ok((Self::Own(own), None));
         }
         let path = Path::new(given);
         let rtol = claimed_accuracy(options)?;
@@ -60,10 +119,48 @@ impl Judged {
         matches!(self, Self::File(_))
     }
 
+    /// Which own gradients it needs; that by forward tangents tells how large the terms are that a
+    /// gradient from a file is a sum of.
+    pub fn wanted(&self) -> OwnGradients {
+        match self {
+            Self::Own(own) => own.wanted(),
+            Self::File(_) => OwnGradients::Forward,
+        }
+    }
+
+    /// What tells it from others before programs have been generated: as asked for, or the file.
+    pub fn identity(&self) -> String {
+        match self {
+            Self::Own(own) => match own.asked {
+                None => AUTO.to_owned(),
+                Some(GradientMethod::Forward) => FORWARD.to_owned(),
+                Some(GradientMethod::Adjoint) => ADJOINT.to_owned(),
+            },
+            Self::File(_) => self.describe(),
+        }
+    }
+
+    /// Takes note of how the evaluator computes the own gradient.
+    pub fn settle(&mut self, evaluator: &Evaluator<'_>) {
+        let Self::Own(own) = self else { return };
+        if own.asked.is_none() {
+            own.method = evaluator.gradient_method();
+        }
+        own.costs = Some(evaluator.costs);
+    }
+
+    /// By which method the own gradient is computed that it looks at.
+    pub fn method(&self) -> GradientMethod {
+        match self {
+            Self::Own(own) => own.method,
+            Self::File(_) => GradientMethod::Forward,
+        }
+    }
+
     /// What is judged at a point.
     pub fn source(&self) -> Box<GradientSource<'_>> {
         match self {
-            Self::Own => Box::new(own_gradient),
+            Self::Own(_) => Box::new(own_gradient),
             Self::File(foreign) => Box::new(|point: PointIdx, _: &[f64], _: Option<&[f64]>| {
                 Some(foreign.values[point.position()].clone())
             }),
@@ -74,7 +171,7 @@ impl Judged {
     /// tighter tolerances, and what is claimed for the file.
     pub fn allowance(&self) -> Box<AllowanceSource<'_>> {
         match self {
-            Self::Own => Box::new(|_, _| None),
+            Self::Own(_) => Box::new(|_, _| None),
             Self::File(foreign) => Box::new(|_: PointIdx, result: &PointResult| {
                 let own = result.gradient.as_ref()?;
                 let magnitudes = result.gradient_magnitudes.as_ref()?;
@@ -91,7 +188,7 @@ impl Judged {
     /// What it is, for reports.
     pub fn describe(&self) -> String {
         match self {
-            Self::Own => "own, forward tangents".to_owned(),
+            Self::Own(own) => own.describe(),
             Self::File(foreign) => format!(
                 "{} (SHA-256 {}), accurate to {:e} of the terms' magnitudes",
                 foreign.path.file_name().unwrap_or_default().to_string_lossy(),
@@ -108,13 +205,14 @@ pub(super) fn evaluator<'p>(
     problem: &'p OdeProblem,
     settings: Settings,
     engines: &Engines,
-    has_foreign: bool,
+    (wanted, has_foreign): (OwnGradients, bool),
 ) -> Result<Evaluator<'p>, CliError> {
-    let (probes, tangents) = (engines.probes.as_ref(), engines.tangents.as_ref());
-    let evaluator = Evaluator::new(problem, settings, probes, Some(tangents))?;
+    let (probes, gradients) = (engines.probes.as_ref(), engines.gradients());
+    let evaluator = Evaluator::with_gradients(problem, settings, probes, gradients, wanted)?;
     if !has_foreign {
         return Ok(evaluator);
     }
+    let tangents = engines.tangents.as_ref();
     let tight = Evaluator::new(problem, tighter(settings), tangents, Some(tangents))?;
     Ok(evaluator.with_tight(tight))
 }

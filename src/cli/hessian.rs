@@ -2,7 +2,7 @@
 //! computed.
 
 use super::folder::result_folder;
-use super::gradient::{FORWARD, claimed_accuracy, tighter};
+use super::gradient::{AUTO, FORWARD, claimed_accuracy, tighter};
 use super::localise::{LocaliseOptions, Mode, remove_stale};
 use super::options::{CheckOptions, usage};
 use super::outcome::OutcomeOptions;
@@ -80,7 +80,7 @@ impl HessianOptions {
             };
             return Err(usage(format!("{given}: is for --order 1")));
         }
-        let refused = if check.gradient != [FORWARD] {
+        let refused = if check.gradient != [AUTO] && check.gradient != [FORWARD] {
             "--gradient: with --order 1 a file of second derivatives is given by --hessian"
         } else if localise.mode != Mode::Objective {
             "--mode residuals: there is no --order 1 of it"

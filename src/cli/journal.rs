@@ -10,7 +10,7 @@ use super::shard::Shard;
 use crate::check::{CheckPlan, Supplied};
 use crate::report::RunRecord;
 use crate::startpoints::Points;
-use crate::sweep::{Evaluator, Grid, Journal, JournalChunk, JournalReader};
+use crate::sweep::{Evaluator, GradientMethod, Grid, Journal, JournalChunk, JournalReader};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, VecDeque};
@@ -38,6 +38,17 @@ pub struct EngineHeader {
     pub engine: String,
     pub engine_reason: String,
     pub gradient_engine: String,
+    pub adjoint_engine: String,
+}
+
+impl EngineHeader {
+    /// The engine of own gradients by a method.
+    pub fn of_gradient(&self, method: GradientMethod) -> String {
+        match method {
+            GradientMethod::Forward => self.gradient_engine.clone(),
+            GradientMethod::Adjoint => self.adjoint_engine.clone(),
+        }
+    }
 }
 
 /// Members of `run.json` that are results, or that do not change numbers.
@@ -83,7 +94,8 @@ impl Header {
                 identity: engines.identity.clone(),
                 engine: engines.probes.describe(),
                 engine_reason: engines.reason.clone(),
-                gradient_engine: engines.tangents.describe(),
+                gradient_engine: engines.describe_gradient(GradientMethod::Forward),
+                adjoint_engine: engines.describe_gradient(GradientMethod::Adjoint),
             },
             command: std::env::args_os()
                 .skip(1)

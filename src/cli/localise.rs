@@ -12,7 +12,7 @@ use crate::check::{
 use crate::model::OdeProblem;
 use crate::report::{Style, attribution_table, group_table, write_attributions, write_groups};
 use crate::startpoints::Points;
-use crate::sweep::{Evaluator, PointResult};
+use crate::sweep::{Evaluator, OwnGradients, PointResult};
 use clap::{Args, ValueEnum};
 use std::path::Path;
 
@@ -108,9 +108,15 @@ impl Localiser {
         gradient: &Judged,
     ) -> Result<Self, CliError> {
         let groups = options.groups(problem, plan)?;
+        if groups.is_some() && gradient.wanted() == OwnGradients::Adjoint {
+            return Err(usage(
+                "--gradient adjoint: adjoints are of a sum of rows, not of each; with --by use \
+                 --gradient forward",
+            ));
+        }
         Ok(match (groups, gradient) {
             (None, _) => Self::Nothing,
-            (Some(groups), Judged::Own) => Self::Own(groups),
+            (Some(groups), Judged::Own(_)) => Self::Own(groups),
             (Some(groups), Judged::File(_)) => Self::Foreign {
                 failing: FailingPoints::new(&plan.parameters),
                 groups: vec![groups],

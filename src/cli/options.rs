@@ -169,12 +169,13 @@ pub struct CheckOptions {
     /// Check these parameters only, separated by commas.
     #[arg(long, value_delimiter = ',', value_name = "ID,...")]
     pub parameters: Vec<String>,
-    /// The gradient to check: the program's own (forward tangents of the solver's steps), or a CSV
-    /// file with another tool's, on the parameter scale: a column `point` with the ids of --at, then
+    /// The gradient to check: the program's own, by forward tangents of the solver's steps, by their
+    /// transpose (adjoint: each simulation once backwards, whatever the number of parameters), or by
+    /// the cheaper of the two (auto); or a CSV file with another tool's, on the parameter scale: a column `point` with the ids of --at, then
     /// one for each parameter; or the columns point, parameter, gradient (with --mode residuals:
     /// point, row, parameter, gradient). `sweep` takes several (--gradient forward --gradient
-    /// FILE.csv) and compares them.
-    #[arg(long, default_value = "forward", value_name = "forward|FILE.csv")]
+    /// adjoint --gradient FILE.csv) and compares them.
+    #[arg(long, default_value = "auto", value_name = "auto|forward|adjoint|FILE.csv")]
     pub gradient: Vec<String>,
     /// Accuracy of the gradient in a file, relative to the sum of the magnitudes of the terms that a
     /// component is the sum of; beside it stands what our own gradient changes by at tolerances a

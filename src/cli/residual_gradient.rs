@@ -1,7 +1,7 @@
 //! Which derivatives of residuals are judged: the program's own, or those from a file.
 
 use super::CliError;
-use super::gradient::{FORWARD, claimed_accuracy, restrict, tighter};
+use super::gradient::{ADJOINT, AUTO, FORWARD, claimed_accuracy, restrict, tighter};
 use super::options::{CheckOptions, usage};
 use crate::check::{CheckPlan, PartGradient, own_part, own_residual_derivatives, row_numbers};
 use crate::engine::Engine;
@@ -44,7 +44,13 @@ impl JudgedResiduals {
         let [given] = options.gradient.as_slice() else {
             return Err(usage("--gradient: one is expected with --mode residuals"));
         };
-        if given == FORWARD {
+        if given == ADJOINT {
+            return Err(usage(
+                "--gradient adjoint: adjoints are of a sum of rows, not of each; with --mode \
+                 residuals use --gradient forward",
+            ));
+        }
+        if [AUTO, FORWARD].contains(&given.as_str()) {
             return Ok(Self::Own);
         }
         let path = Path::new(given);

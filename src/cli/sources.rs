@@ -1,17 +1,18 @@
 //! The gradients that a command judges: one, or several side by side.
 
 use super::CliError;
-use super::gradient::{FORWARD, Judged};
+use super::gradient::{ADJOINT, AUTO, FORWARD, Judged, own_of};
 use super::options::{CheckOptions, usage};
 use crate::check::CheckPlan;
 use crate::index::ParameterIdx;
 use crate::model::OdeProblem;
 use crate::startpoints::Points;
+use crate::sweep::{Evaluator, OwnGradients};
 use std::path::Path;
 
 /// A gradient with what it is called.
 pub struct Named {
-    /// In reports: `forward`, or the name of its file.
+    /// In reports: `forward` or the like, or the name of its file.
     pub name: String,
     /// Of its folder, where there are several: letters, digits, `_`, `-` and `.` only.
     pub folder: String,
@@ -76,6 +77,24 @@ impl Sources {
         }
     }
 
+    /// Which own gradients these need; `row_by_row` where derivatives of rows are, which forward
+    /// tangents alone give.
+    pub fn wanted(&self, row_by_row: bool) -> OwnGradients {
+        let wanted: Vec<OwnGradients> = self.all.iter().map(|n| n.judged.wanted()).collect();
+        let forward = row_by_row || wanted.contains(&OwnGradients::Forward);
+        match (forward, wanted.contains(&OwnGradients::Adjoint)) {
+            (true, true) => OwnGradients::Both,
+            (true, false) => OwnGradients::Forward,
+            (false, true) => OwnGradients::Adjoint,
+            (false, false) => OwnGradients::Cheaper,
+        }
+    }
+
+    /// Takes note of how the evaluator computes own gradients.
+    pub fn settle(&mut self, evaluator: &Evaluator<'_>) {
+        self.all.iter_mut().for_each(|named| named.judged.settle(evaluator));
+    }
+
     pub fn are_several(&self) -> bool {
         self.all.len() > 1
     }
@@ -117,8 +136,14 @@ fn names(given: &[String]) -> Result<Vec<String>, CliError> {
             return Err(usage(format!("--gradient {gradient}: is given twice")));
         }
     }
+    let is_given = |word: &str| given.iter().any(|gradient| gradient == word);
+    if is_given(AUTO) && (is_given(FORWARD) || is_given(ADJOINT)) {
+        return Err(usage(
+            "--gradient auto: is one of forward and adjoint; beside these it would be there twice",
+        ));
+    }
     let short = |gradient: &String| match Path::new(gradient).file_name() {
-        Some(name) if gradient != FORWARD => name.to_string_lossy().into_owned(),
+        Some(name) if own_of(gradient).is_none() => name.to_string_lossy().into_owned(),
         _ => gradient.clone(),
     };
     let name = |gradient: &String| {

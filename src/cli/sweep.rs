@@ -4,7 +4,7 @@ use super::comparing::Comparing;
 use super::detail::DetailOptions;
 use super::engines::{self, Engines};
 use super::folder::{JOURNAL, Replacing, result_folder};
-use super::gradient::FORWARD;
+use super::gradient::own_of;
 use super::hessian::HessianOptions;
 use super::interrupt::Interrupt;
 use super::journal::{self, Begun, Header, Supplier};
@@ -156,14 +156,12 @@ pub(super) fn carry_out(
         let task = (&problem, plan, points.all()?);
         return super::hessian::sweep(arguments, wanted, manner, settings, task);
     }
-    let has_file = |g: &String| g != FORWARD;
-    if are_optima
-        || arguments.localise.by.is_some()
-        || arguments.check.gradient.iter().any(has_file)
+    let is_file = |given: &String| own_of(given).is_none();
+    if are_optima || arguments.localise.by.is_some() || arguments.check.gradient.iter().any(is_file)
     {
         points.all()?;
     }
-    let sources = Sources::new(&arguments.check, &problem, points.there(), &mut plan)?;
+    let mut sources = Sources::new(&arguments.check, &problem, points.there(), &mut plan)?;
     let localisers = sources
         .all
         .iter()
@@ -196,7 +194,7 @@ pub(super) fn carry_out(
     if arguments.solver.engine == EngineChoice::Gpu {
         engines.insist();
     }
-    let gradients: Vec<String> = sources.all.iter().map(|n| n.judged.describe()).collect();
+    let gradients: Vec<String> = sources.all.iter().map(|n| n.judged.identity()).collect();
     let settled = settings_record(arguments, &problem, &plan, &engines, String::new())?;
     let mut header = Header::new(&settled, gradients, &points, arguments.shard, &engines)?;
     if let Some(first) = first {
@@ -228,8 +226,9 @@ pub(super) fn carry_out(
             eprintln!("going on with {}", begun.path.display());
         }
     }
-    let evaluator =
-        super::gradient::evaluator(&problem, settings, &engines, sources.has_foreign())?;
+    let wanted = (sources.wanted(arguments.localise.by.is_some()), sources.has_foreign());
+    let evaluator = super::gradient::evaluator(&problem, settings, &engines, wanted)?;
+    sources.settle(&evaluator);
     let path = folder.join(JOURNAL);
     let journal = if begun.is_none() && shards.is_empty() {
         let bytes = serde_json::to_vec(&header)
@@ -346,8 +345,15 @@ impl Run<'_> {
         let progress = progress_bar(self.points.len(), self.manner);
         let given: Vec<_> =
             sources.all.iter().map(|n| (n.judged.source(), n.judged.allowance())).collect();
-        let judging: Vec<Source<'_>> =
-            given.iter().map(|(gradient, allowance)| Source { gradient, allowance }).collect();
+        let judging: Vec<Source<'_>> = given
+            .iter()
+            .zip(&sources.all)
+            .map(|((gradient, allowance), named)| Source {
+                gradient,
+                method: named.judged.method(),
+                allowance,
+            })
+            .collect();
         let mut optima = Vec::new();
         if self.are_optima {
             let tolerance = arguments.optimum.optimum_tol;
@@ -399,7 +405,7 @@ impl Run<'_> {
                 record(arguments, problem, plan, self.engines, evaluator, summary, gradient)?;
             record.engine = supplier.engine(self.header);
             record.engine_reason.clone_from(&self.header.engine.engine_reason);
-            record.gradient_engine.clone_from(&self.header.engine.gradient_engine);
+            record.gradient_engine = self.header.engine.of_gradient(named.judged.method());
             record.notes.extend(sources.notes());
             record.baseline.clone_from(&ended.record);
             reports.finish(summary, &record)?;
@@ -425,7 +431,8 @@ impl Run<'_> {
                 }
                 let theirs = theirs.into_iter().map(|(k, v)| (format!("{}.{k}", named.folder), v));
                 properties.extend(theirs);
-                text.push_str(&format!("gradient {}:\n", named.name));
+                let (name, kind) = (&named.name, named.judged.describe());
+                text.push_str(&format!("gradient {name} ({kind}):\n"));
                 text.push_str(&format!("{}\n{lines}", parameter_table(problem, summary, style)));
             } else {
                 properties = theirs;
@@ -443,6 +450,9 @@ impl Run<'_> {
         outcome.write(problem, &properties, &all_cases)?;
 
         let summary = &summaries[0];
+        if let [only] = sources.all.as_slice() {
+            text.push_str(&format!("gradient: {}\n", only.judged.describe()));
+        }
         text.push_str(&format!(
             "{} points ({} failed), {} integrations; {} steps, rtol {:e}, atol {:e}\nreports in {}\n",
             summary.points,

@@ -2,8 +2,10 @@
 //! not results.
 
 use super::cpu::CpuEngine;
-use super::{Batch, BatchResult, Engine, EngineError, Kernel};
-use crate::rosenbrock::StepProgram;
+use super::{
+    Batch, BatchResult, Engine, EngineError, Kernel, ReverseBatch, ReverseKernel, ReverseResult,
+};
+use crate::rosenbrock::{ReverseStep, StepProgram};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -74,6 +76,43 @@ impl Engine for FallbackEngine {
             Err(error) => {
                 self.failures.note(&error);
                 Ok(second)
+            }
+        }
+    }
+
+    fn prepare_reverse(
+        &self,
+        replay: &StepProgram,
+        step: &ReverseStep,
+    ) -> Result<Box<dyn ReverseKernel>, EngineError> {
+        let second = CpuEngine.prepare_reverse(replay, step)?;
+        match self.primary.prepare_reverse(replay, step) {
+            Ok(first) => Ok(Box::new(FallbackReverseKernel {
+                first,
+                second,
+                failures: self.failures.clone(),
+            })),
+            Err(error) => {
+                self.failures.note(&error);
+                Ok(second)
+            }
+        }
+    }
+}
+
+struct FallbackReverseKernel {
+    first: Box<dyn ReverseKernel>,
+    second: Box<dyn ReverseKernel>,
+    failures: Failures,
+}
+
+impl ReverseKernel for FallbackReverseKernel {
+    fn run(&self, batch: &ReverseBatch<'_>) -> Result<ReverseResult, EngineError> {
+        match self.first.run(batch) {
+            Ok(result) => Ok(result),
+            Err(error) => {
+                self.failures.note(&error);
+                self.second.run(batch)
             }
         }
     }

@@ -10,7 +10,7 @@ pub mod fallback;
 pub mod gpu;
 
 use crate::index::{ScheduleIdx, TimelineIdx};
-use crate::rosenbrock::StepProgram;
+use crate::rosenbrock::{ReverseStep, StepProgram};
 use std::fmt;
 
 /// The time between two breakpoints.
@@ -190,6 +190,44 @@ pub trait Kernel: Send + Sync {
     fn run(&self, batch: &Batch<'_>) -> Result<BatchResult, EngineError>;
 }
 
+/// Lanes to go backwards through, from the adjoints of their outputs to those of what they started
+/// from: all of them got to their ends with these schedules.
+#[derive(Debug, Clone, Copy)]
+pub struct ReverseBatch<'a> {
+    /// `[lane][state]`, at the start.
+    pub initial: &'a [f64],
+    /// `[lane][slot]`.
+    pub slots: &'a [f64],
+    pub timelines: &'a [Timeline],
+    /// A timeline for each lane.
+    pub of_lane: &'a [TimelineIdx],
+    /// A schedule for each lane.
+    pub schedules: &'a [&'a Schedule],
+    /// Adjoints of the states at the outputs, lane by lane, `[output][state]`.
+    pub adjoints: &'a [f64],
+}
+
+/// What a reverse batch gives.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ReverseResult {
+    /// Adjoints of the states at the start, `[lane][state]`.
+    pub states: Vec<f64>,
+    /// Adjoints of the slots that the step tells, `[lane][slot]`.
+    pub slots: Vec<f64>,
+    /// Where breakpoints move, the adjoints of each lane's start and of the ends of its segments, in
+    /// order; else nothing for each lane.
+    pub times: Vec<Vec<f64>>,
+    /// Steps done: forwards to get states back, and backwards.
+    pub steps: u64,
+}
+
+/// A step and its transpose made ready to run backwards on one engine.
+pub trait ReverseKernel: Send + Sync {
+    /// Takes all lanes of a batch from their ends to their starts. The result does not depend on how
+    /// the lanes are grouped.
+    fn run(&self, batch: &ReverseBatch<'_>) -> Result<ReverseResult, EngineError>;
+}
+
 /// Something that integrates lanes.
 pub trait Engine: Send + Sync {
     /// What reports call it, e.g. `cpu (2 threads)`.
@@ -200,4 +238,14 @@ pub trait Engine: Send + Sync {
 
     /// Makes a step program ready to run.
     fn prepare(&self, step: &StepProgram) -> Result<Box<dyn Kernel>, EngineError>;
+
+    /// Makes a replayed step and its transpose ready to run backwards: on the CPU, unless an engine
+    /// knows better.
+    fn prepare_reverse(
+        &self,
+        replay: &StepProgram,
+        reverse: &ReverseStep,
+    ) -> Result<Box<dyn ReverseKernel>, EngineError> {
+        Ok(cpu::reverse_kernel(replay, reverse))
+    }
 }

@@ -112,7 +112,7 @@ pub fn read_gradients(
     };
     let mut given = vec![vec![false; parameters.len()]; points.len()];
     let mut rows = 0;
-    while let Some((here, record)) = records.next()? {
+    while let Some((here, record)) = records.next_record()? {
         rows += 1;
         let id = &record[point_column];
         let Some(&point) = point_of.get(id) else {

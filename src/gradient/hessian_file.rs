@@ -92,7 +92,7 @@ pub fn read_hessians(
     let mut values = vec![BTreeMap::new(); points.len()];
     let mut is_given = vec![false; parameters.len()];
     let mut is_empty = true;
-    while let Some((here, record)) = records.next()? {
+    while let Some((here, record)) = records.next_record()? {
         is_empty = false;
         let text = |column: usize| record[column].to_owned();
         let Some(&i) = point_of.get(&record[point]) else {

@@ -1,5 +1,6 @@
 //! Gradients of the objective on the parameter scale.
 
+mod adjoint;
 mod file;
 mod forward;
 mod hessian_file;
@@ -7,6 +8,7 @@ mod parts;
 mod residual_file;
 mod terms;
 
+pub use adjoint::{SimulationAdjoints, adjoint_gradient};
 pub use file::{FileGradients, GradientError, read_gradients};
 pub use forward::{ForwardGradient, Gradient};
 pub use hessian_file::{Asymmetry, FileHessians, read_hessians};

@@ -53,7 +53,7 @@ pub fn read_residual_gradients(
     let mut values = vec![vec![Vec::new(); parameters.len()]; points.len()];
     let mut given = vec![vec![Vec::new(); parameters.len()]; points.len()];
     let mut is_empty = true;
-    while let Some((here, record)) = records.next()? {
+    while let Some((here, record)) = records.next_record()? {
         is_empty = false;
         let text = |column: usize| record[column].to_owned();
         let Some(&i) = point_of.get(&record[point]) else {

@@ -4,7 +4,7 @@
 //! the direct terms in slots and placeholders.
 
 use crate::graph::Input;
-use crate::index::{ObservableIdx, ParameterIdx, RowIdx, SimulationIdx, SlotIdx};
+use crate::index::{ObservableIdx, ParameterIdx, RowIdx, SimulationIdx, SlotIdx, StateIdx};
 use crate::model::{OdeProblem, SlotValue};
 use crate::objective::{Item, NoiseModel, Objective, Prediction};
 
@@ -36,13 +36,47 @@ pub(super) enum Target {
 /// Gives every term of every row of a simulation. `derivatives` are those of the row's number with
 /// respect to y and to sigma.
 pub(super) fn for_each_term(
-    (problem, objective, linear): (&OdeProblem, &Objective<'_>, &[f64]),
+    source: (&OdeProblem, &Objective<'_>, &[f64]),
     outputs: &SimulationOutputs<'_, '_>,
     derivatives: impl Fn(NoiseModel, f64, Prediction) -> (f64, f64),
     mut sink: impl FnMut(RowIdx, Target, f64),
 ) {
+    let n = source.0.state_ids.len();
+    for_each_weight(
+        source,
+        outputs,
+        derivatives,
+        |place, output, variable, weight| match variable {
+            Variable::State(s) => {
+                for block in outputs.tangents {
+                    let values = (block.values)(output);
+                    for (d, slot) in block.directions.iter().enumerate() {
+                        let tangent = values[n * (1 + d) + s.position()];
+                        sink(place, Target::Slot(*slot), weight * tangent);
+                    }
+                }
+            }
+            Variable::Target(target) => sink(place, target, weight),
+        },
+    );
+}
+
+/// What a row depends on.
+pub(super) enum Variable {
+    /// A state at its output.
+    State(StateIdx),
+    Target(Target),
+}
+
+/// Gives the derivatives of every row's number, (row, output, variable, derivative), where they are
+/// not 0; tangents are not read.
+pub(super) fn for_each_weight(
+    (problem, objective, linear): (&OdeProblem, &Objective<'_>, &[f64]),
+    outputs: &SimulationOutputs<'_, '_>,
+    derivatives: impl Fn(NoiseModel, f64, Prediction) -> (f64, f64),
+    mut sink: impl FnMut(RowIdx, usize, Variable, f64),
+) {
     let table = &problem.simulations[outputs.simulation.position()];
-    let n = problem.state_ids.len();
     for (o, observable) in problem.observables.iter().enumerate() {
         let index = ObservableIdx::from_position(o);
         let items: Vec<Item<'_>> = table
@@ -66,27 +100,19 @@ pub(super) fn for_each_term(
                 if weight == 0.0 {
                     continue;
                 }
-                match *variable {
-                    Input::State(s) => {
-                        for block in outputs.tangents {
-                            let values = (block.values)(row.output);
-                            for (d, slot) in block.directions.iter().enumerate() {
-                                let tangent = values[n * (1 + d) + s.position()];
-                                sink(place, Target::Slot(*slot), weight * tangent);
-                            }
-                        }
-                    }
+                let variable = match *variable {
+                    Input::State(s) => Variable::State(s),
                     Input::Slot(s) if s.position() < problem.simulation_slot_count => {
-                        sink(place, Target::Slot(s), weight);
+                        Variable::Target(Target::Slot(s))
                     }
                     Input::Slot(s) => {
                         let value = row.placeholders.iter().find(|(slot, _)| *slot == s);
-                        if let Some((_, SlotValue::Estimated(p))) = value {
-                            sink(place, Target::Parameter(*p), weight);
-                        }
+                        let Some((_, SlotValue::Estimated(p))) = value else { continue };
+                        Variable::Target(Target::Parameter(*p))
                     }
-                    _ => {}
-                }
+                    _ => continue,
+                };
+                sink(place, row.output, variable, weight);
             }
         });
     }

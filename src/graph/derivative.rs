@@ -98,11 +98,27 @@ fn unary_tangent(
     a: NodeId,
     da: &SparseTangent,
 ) -> SparseTangent {
+    if op == Unary::Neg {
+        return da.iter().map(|&(k, d)| (k, graph.neg(d))).collect();
+    }
+    match unary_slope(graph, op, value, a) {
+        Some(slope) => scale(graph, da, slope),
+        None => Vec::new(),
+    }
+}
+
+/// The derivative of an operation on `a` whose result is `value`; none where it is 0 everywhere.
+pub(super) fn unary_slope(
+    graph: &mut Graph,
+    op: Unary,
+    value: NodeId,
+    a: NodeId,
+) -> Option<NodeId> {
     let one = graph.constant(1.0);
-    let factor = match op {
-        Unary::Neg => return da.iter().map(|&(k, d)| (k, graph.neg(d))).collect(),
+    Some(match op {
+        Unary::Neg => graph.constant(-1.0),
         // Piecewise constant: their jumps are breakpoints, not derivatives.
-        Unary::Floor | Unary::Ceil | Unary::Sign => return Vec::new(),
+        Unary::Floor | Unary::Ceil | Unary::Sign => return None,
         Unary::Abs => graph.unary(Unary::Sign, a),
         Unary::Sqrt => {
             let half = graph.constant(0.5);
@@ -160,8 +176,7 @@ fn unary_tangent(
             let denominator = graph.mul(minus, plus);
             graph.div(one, denominator)
         }
-    };
-    scale(graph, da, factor)
+    })
 }
 
 /// √(1 − a²), without cancellation near |a| = 1.
@@ -241,22 +256,8 @@ fn pow_tangent(
     (b, db): (NodeId, &SparseTangent),
 ) -> SparseTangent {
     let zero = graph.constant(0.0);
-    let one = graph.constant(1.0);
-    let in_base = if da.is_empty() {
-        zero
-    } else {
-        let exponent = graph.sub(b, one);
-        let power = graph.pow(a, exponent);
-        product_with_strong_zero(graph, b, power)
-    };
-    let in_exponent = if db.is_empty() {
-        zero
-    } else {
-        let logarithm = graph.unary(Unary::Log, a);
-        let product = graph.mul(value, logarithm);
-        let not_positive = graph.binary(Binary::Le, a, zero);
-        graph.select(not_positive, zero, product)
-    };
+    let in_base = if da.is_empty() { zero } else { pow_slope_in_base(graph, a, b) };
+    let in_exponent = if db.is_empty() { zero } else { pow_slope_in_exponent(graph, value, a) };
     merge(graph, da, db, |g, x, y| match (x, y) {
         (Some(x), Some(y)) => {
             let first = product_with_strong_zero(g, x, in_base);
@@ -265,6 +266,23 @@ fn pow_tangent(
         (Some(x), None) => product_with_strong_zero(g, x, in_base),
         (None, y) => g.mul(in_exponent, y.expect("one is there")),
     })
+}
+
+/// b·a^(b−1), 0 for b = 0.
+pub(super) fn pow_slope_in_base(graph: &mut Graph, a: NodeId, b: NodeId) -> NodeId {
+    let one = graph.constant(1.0);
+    let exponent = graph.sub(b, one);
+    let power = graph.pow(a, exponent);
+    product_with_strong_zero(graph, b, power)
+}
+
+/// a^b·ln(a), 0 for a ≤ 0.
+pub(super) fn pow_slope_in_exponent(graph: &mut Graph, value: NodeId, a: NodeId) -> NodeId {
+    let zero = graph.constant(0.0);
+    let logarithm = graph.unary(Unary::Log, a);
+    let product = graph.mul(value, logarithm);
+    let not_positive = graph.binary(Binary::Le, a, zero);
+    graph.select(not_positive, zero, product)
 }
 
 /// a·b, but 0 where a is 0 even if b is infinite; a plain product where a is a constant.

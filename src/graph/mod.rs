@@ -7,12 +7,14 @@
 //!
 //! Simplifications assume finite operands: `0 · x` is `0`, `x − x` is `0`.
 
+mod adjoint;
 mod derivative;
 mod evaluate;
 mod node;
 mod simplify;
 mod substitute;
 
+pub use adjoint::adjoints;
 pub use derivative::{SparseTangent, differentiate};
 pub use node::{Binary, Input, Node, NodeId, Ternary, Unary};
 pub use simplify::{apply_binary, apply_ternary, apply_unary, sign};

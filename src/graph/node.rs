@@ -35,6 +35,8 @@ pub enum Input {
     TimeTangent(DirectionIdx),
     /// Derivative of the step size in such a direction.
     StepTangent(DirectionIdx),
+    /// Adjoint of a state at the end of the step: derivative of what is wanted with respect to it.
+    StateAdjoint(StateIdx),
 }
 
 /// Operations of one operand.

@@ -148,7 +148,7 @@ impl Graph {
     }
 
     /// The node without an outer negation, and whether there was one.
-    fn strip_sign(&self, a: NodeId) -> (NodeId, bool) {
+    pub(super) fn strip_sign(&self, a: NodeId) -> (NodeId, bool) {
         match self.node(a) {
             Node::Unary(Unary::Neg, inner) => (inner, true),
             _ => (a, false),

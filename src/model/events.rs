@@ -312,6 +312,12 @@ impl Events {
         (&self.graph, formula.node)
     }
 
+    /// Its derivatives with respect to states, time and slots that are not 0 there.
+    pub fn slopes(&self, formula: &Formula, at: &Instant<'_>) -> Vec<(Input, f64)> {
+        let slope = |&(input, node): &(Input, NodeId)| (input, self.evaluate(node, at));
+        formula.slopes.iter().map(slope).filter(|(_, slope)| *slope != 0.0).collect()
+    }
+
     /// The derivative of a formula along a trajectory with these rates of change.
     pub fn rate(&self, formula: &Formula, at: &Instant<'_>, rates: &[f64]) -> f64 {
         let terms = formula.slopes.iter().map(|&(input, node)| match input {

@@ -57,7 +57,7 @@ impl Records {
     ///
     /// # Errors
     /// See [`RecordError`].
-    pub fn next(&mut self) -> Result<Option<(Place, &StringRecord)>, RecordError> {
+    pub fn next_record(&mut self) -> Result<Option<(Place, &StringRecord)>, RecordError> {
         loop {
             if !self.advance()? {
                 return Ok(None);

@@ -79,7 +79,7 @@ impl Baseline {
         let failure_at = find(FAILURE)?.ok_or_else(|| missing(FAILURE))?;
         let source_at = find(SOURCE)?;
         let (mut seen, mut known) = (HashSet::new(), Vec::new());
-        while let Some((here, record)) = records.next()? {
+        while let Some((here, record)) = records.next_record()? {
             let id = &record[parameter_at];
             if !parameters.iter().any(|p| p.id == id) {
                 let expected = parameters.iter().map(|p| format!("`{}`", p.id)).collect();

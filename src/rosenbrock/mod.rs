@@ -2,10 +2,12 @@
 
 mod lu;
 mod moieties;
+mod reverse;
 pub mod rodas5p;
 
 pub use lu::SparseLu;
 pub use moieties::{Moiety, moieties};
+pub use reverse::ReverseStep;
 
 use crate::graph::{Binary, Graph, Input, NodeId, Substitution, Ternary, Unary, differentiate};
 use crate::index::{DirectionIdx, SlotIdx, StateIdx, SwitchIdx};

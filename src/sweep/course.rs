@@ -41,6 +41,8 @@ pub(super) struct Phase {
     pub(super) stop: Stop,
     /// How closely the time of a root is known.
     pub(super) resolution: f64,
+    /// States at its end.
+    pub(super) end: Vec<f64>,
     /// What happens at its end, in order.
     pub(super) happenings: Vec<Happening>,
     /// Relations after that.

@@ -1,17 +1,18 @@
 //! Integrating points, their probes and their tangents.
 
+use super::adjoint::{AdjointKernel, transpose};
 use super::integrate::{Bundle, LaneSet, Run, TangentKernel};
 use super::lanes::LanePreparation;
 use super::parts::{Partition, PointParts};
-use super::result::{PointResult, ProbePair};
+use super::result::{GradientMethod, PointResult, ProbePair};
 use super::score::Scorer;
 use super::second::SecondOrder;
-use super::tangents::compile_tangents;
+use super::tangents::{TangentDraft, draft_tangents};
 use crate::engine::{Engine, EngineError, Kernel, LaneStatus, Timeline};
 use crate::index::{ParameterIdx, SimulationIdx, StateIdx};
 use crate::model::OdeProblem;
 use crate::objective::Objective;
-use crate::rosenbrock::StepGenerator;
+use crate::rosenbrock::{ReverseStep, StepGenerator, StepProgram};
 use std::borrow::Cow;
 use std::sync::Arc;
 
@@ -43,6 +44,7 @@ pub struct Evaluator<'p> {
     pub(super) adaptive: Box<dyn Kernel>,
     pub(super) replay: Box<dyn Kernel>,
     wants_gradient: bool,
+    adjoint: Option<AdjointKernel>,
     /// What lanes without tangents carry.
     pub(super) no_directions: [Bundle; 1],
     /// None where no estimated parameter reaches a trajectory.
@@ -57,6 +59,95 @@ pub struct Evaluator<'p> {
     /// Operations of the replayed steps of all models, of all their tangent programs together.
     pub step_ops: usize,
     pub tangent_ops: usize,
+    /// Counted operations of a step of each gradient that was asked for or weighed.
+    pub costs: GradientCosts,
+}
+
+/// Which own gradients are wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OwnGradients {
+    None,
+    Forward,
+    Adjoint,
+    Both,
+    /// The one that takes fewer operations.
+    Cheaper,
+}
+
+/// The engines of own gradients.
+#[derive(Clone, Copy)]
+pub struct GradientEngines<'e> {
+    pub forward: &'e dyn Engine,
+    pub adjoint: &'e dyn Engine,
+}
+
+impl<'e, E: Engine> From<&'e E> for GradientEngines<'e> {
+    fn from(engine: &'e E) -> Self {
+        Self { forward: engine, adjoint: engine }
+    }
+}
+
+/// Operations for each step of a trajectory, summed over the simulations of all models.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct GradientCosts {
+    /// Of a plain step.
+    pub step: usize,
+    /// Of forward tangents along all directions; 0 where these were not generated.
+    pub forward: usize,
+    /// Of a step that is done once more and its transpose; 0 where that was not generated.
+    pub adjoint: usize,
+}
+
+impl GradientCosts {
+    /// A gradient in simulations, the point's own included; none where that was not generated.
+    pub fn in_simulations(&self, method: GradientMethod) -> Option<f64> {
+        let ops = match method {
+            GradientMethod::Forward => self.forward,
+            GradientMethod::Adjoint => self.adjoint,
+        };
+        (ops > 0 && self.step > 0).then(|| 1.0 + ops as f64 / self.step as f64)
+    }
+
+    /// Which takes fewer operations.
+    pub fn cheaper(&self) -> GradientMethod {
+        if self.adjoint < self.forward { GradientMethod::Adjoint } else { GradientMethod::Forward }
+    }
+}
+
+/// The programs of a model, not compiled yet.
+struct Draft<'p> {
+    problem: &'p OdeProblem,
+    generator: StepGenerator,
+    replay: StepProgram,
+    tangents: Vec<TangentDraft>,
+    reverse: Option<ReverseStep>,
+}
+
+impl<'p> Draft<'p> {
+    fn new(problem: &'p OdeProblem, wanted: OwnGradients) -> Self {
+        let generator = StepGenerator::new(&problem.rhs);
+        let replay = generator.replay();
+        let tangents = match wanted {
+            OwnGradients::None | OwnGradients::Adjoint => Vec::new(),
+            _ => draft_tangents(problem, &generator, replay.program.ops().len()),
+        };
+        let reverse = match wanted {
+            OwnGradients::None | OwnGradients::Forward => None,
+            _ => Some(transpose(problem, &generator)),
+        };
+        Self { problem, generator, replay, tangents, reverse }
+    }
+
+    fn costs(&self) -> GradientCosts {
+        let (simulations, step) = (self.problem.simulations.len(), self.replay.program.ops().len());
+        let forward: usize = self.tangents.iter().map(TangentDraft::all_ops).sum();
+        let adjoint = self.reverse.as_ref().map_or(0, |r| step + r.program.ops().len());
+        GradientCosts {
+            step: simulations * step,
+            forward: simulations * forward,
+            adjoint: simulations * adjoint,
+        }
+    }
 }
 
 /// Memory that the outputs of points evaluated together may take; a single point may take more.
@@ -109,29 +200,78 @@ pub struct EvaluatedChunk {
 }
 
 impl<'p> Evaluator<'p> {
-    /// Compiles a problem's programs: probes for `engine`, tangents for `gradient_engine` where a
-    /// gradient is wanted.
+    /// Compiles a problem's programs: probes for `engine`, forward tangents for `gradient_engine`
+    /// where a gradient is wanted.
     pub fn new(
         problem: &'p OdeProblem,
         settings: Settings,
         engine: &dyn Engine,
         gradient_engine: Option<&dyn Engine>,
     ) -> Result<Self, EngineError> {
-        let generator = StepGenerator::new(&problem.rhs);
-        let preparation = LanePreparation::new(problem);
-        let replay = generator.replay();
-        let step_ops = replay.program.ops().len();
-        let tangents = match gradient_engine {
-            Some(engine) => compile_tangents(problem, &generator, &preparation, step_ops, engine)?,
-            None => Vec::new(),
+        let wanted =
+            if gradient_engine.is_some() { OwnGradients::Forward } else { OwnGradients::None };
+        let gradient_engine = gradient_engine.unwrap_or(engine);
+        let engines = GradientEngines { forward: gradient_engine, adjoint: gradient_engine };
+        Self::with_gradients(problem, settings, engine, engines, wanted)
+    }
+
+    /// The same with other gradients.
+    pub fn with_gradients<'e>(
+        problem: &'p OdeProblem,
+        settings: Settings,
+        engine: &dyn Engine,
+        gradient_engines: impl Into<GradientEngines<'e>>,
+        wanted: OwnGradients,
+    ) -> Result<Self, EngineError> {
+        let engines = gradient_engines.into();
+        let mut drafts: Vec<Draft<'p>> = problem.all().map(|m| Draft::new(m, wanted)).collect();
+        let mut costs = GradientCosts::default();
+        for of_model in drafts.iter().map(Draft::costs) {
+            costs.step += of_model.step;
+            costs.forward += of_model.forward;
+            costs.adjoint += of_model.adjoint;
+        }
+        let wanted = match (wanted, costs.cheaper()) {
+            (OwnGradients::Cheaper, GradientMethod::Forward) => OwnGradients::Forward,
+            (OwnGradients::Cheaper, GradientMethod::Adjoint) => OwnGradients::Adjoint,
+            (wanted, _) => wanted,
         };
-        let tangent_ops: usize = tangents.iter().map(|(_, ops)| ops).sum();
-        let tangents = tangents.into_iter().map(|(tangent, _)| tangent).collect();
-        let others = problem
-            .others
-            .iter()
-            .map(|other| Self::new(other, settings, engine, gradient_engine))
-            .collect::<Result<Vec<Self>, EngineError>>()?;
+        let mut compile = |draft| Self::compile(draft, settings, engine, engines, wanted, costs);
+        let others = drafts.split_off(1).into_iter().map(&mut compile);
+        let others = others.collect::<Result<Vec<Self>, EngineError>>()?;
+        let mut own = compile(drafts.remove(0))?;
+        own.step_ops += others.iter().map(|o| o.step_ops).sum::<usize>();
+        own.tangent_ops += others.iter().map(|o| o.tangent_ops).sum::<usize>();
+        own.others = others;
+        Ok(own)
+    }
+
+    fn compile(
+        draft: Draft<'p>,
+        settings: Settings,
+        engine: &dyn Engine,
+        engines: GradientEngines<'_>,
+        wanted: OwnGradients,
+        costs: GradientCosts,
+    ) -> Result<Self, EngineError> {
+        let Draft { problem, generator, replay, tangents, reverse } = draft;
+        let preparation = LanePreparation::new(problem);
+        let wants_gradient = matches!(wanted, OwnGradients::Forward | OwnGradients::Both);
+        let (mut kernels, mut tangent_ops) = (Vec::new(), 0);
+        if wants_gradient {
+            for tangent in tangents {
+                tangent_ops += tangent.ops();
+                kernels.push(tangent.compile(&preparation, engines.forward)?);
+            }
+        }
+        let mut adjoint = None;
+        if let (OwnGradients::Adjoint | OwnGradients::Both, Some(reverse)) = (wanted, &reverse) {
+            let programs = (&replay, reverse);
+            adjoint = Some(AdjointKernel::new(problem, programs, &preparation, engines.adjoint)?);
+            if !wants_gradient {
+                tangent_ops = reverse.program.ops().len();
+            }
+        }
         Ok(Self {
             problem,
             objective: Objective::new(problem),
@@ -140,14 +280,16 @@ impl<'p> Evaluator<'p> {
             adaptive: engine.prepare(&generator.adaptive())?,
             replay: engine.prepare(&replay)?,
             preparation,
-            wants_gradient: gradient_engine.is_some(),
+            wants_gradient,
+            adjoint,
             no_directions: [Bundle::default()],
-            tangents,
+            tangents: kernels,
             second: None,
             preferred_lanes: engine.preferred_lanes(),
-            step_ops: step_ops + others.iter().map(|o| o.step_ops).sum::<usize>(),
-            tangent_ops: tangent_ops + others.iter().map(|o| o.tangent_ops).sum::<usize>(),
-            others,
+            step_ops: replay.program.ops().len(),
+            tangent_ops,
+            costs,
+            others: Vec::new(),
             tight: None,
         })
     }
@@ -156,6 +298,14 @@ impl<'p> Evaluator<'p> {
     pub fn with_tight(mut self, tight: Self) -> Self {
         self.tight = Some(Box::new(tight));
         self
+    }
+
+    /// How the own gradient is computed that is judged where nothing else is said.
+    pub fn gradient_method(&self) -> GradientMethod {
+        match (&self.adjoint, self.wants_gradient) {
+            (Some(_), false) => GradientMethod::Adjoint,
+            _ => GradientMethod::Forward,
+        }
     }
 
     /// The problem that is evaluated.
@@ -194,7 +344,9 @@ impl<'p> Evaluator<'p> {
                 let s = SimulationIdx::from_position(s);
                 let is_moved = |p: &&ParameterIdx| part.problem.is_dynamic(**p, s);
                 let probes = 2 * eps_count * parameters.iter().filter(is_moved).count();
-                values += (simulation.output_times.len() + 2) * (n * (2 + probes) + of_tangents);
+                let of_adjoint = if part.adjoint.is_some() { n } else { 0 };
+                let values_each = n * (2 + probes) + of_tangents + of_adjoint;
+                values += (simulation.output_times.len() + 2) * values_each;
             }
         }
         values * size_of::<f64>()
@@ -376,6 +528,8 @@ pub(super) struct Part<'e, 'p> {
     pub(super) adaptive: Run,
     is_ok: Vec<bool>,
     below_atol: Vec<Vec<StateIdx>>,
+    /// By point; empty where none were asked for.
+    adjoint_gradients: Vec<Option<Vec<f64>>>,
     pub(super) results: Vec<PointResult>,
     /// By point, where the objective is partitioned.
     pub(super) parts: Vec<PointParts>,
@@ -408,6 +562,7 @@ impl<'e, 'p> Part<'e, 'p> {
             linear,
             adaptive,
             is_ok,
+            adjoint_gradients: Vec::new(),
             results: Vec::new(),
             parts: Vec::new(),
             lanes: 0,
@@ -426,6 +581,12 @@ impl<'e, 'p> Part<'e, 'p> {
             .iter()
             .map(|tangent| evaluator.integrate_tangents(&part.adaptive, tangent))
             .collect::<Result<Vec<Run>, EngineError>>()?;
+        if let Some(adjoint) = &evaluator.adjoint {
+            let place = (points, part.linear.as_slice());
+            let done = evaluator.adjoint_gradients(adjoint, place, &part.adaptive, &part.is_ok)?;
+            part.adjoint_gradients = done.gradients;
+            (part.lanes, part.steps) = (done.lanes, done.steps);
+        }
         let scorer = part.scorer(&probed, &moves, &tangents, points, parameters, eps);
         let results = scorer.score();
         let parts =
@@ -433,10 +594,8 @@ impl<'e, 'p> Part<'e, 'p> {
         part.results = results;
         part.parts = parts.unwrap_or_default();
         let runs = || std::iter::once(&part.adaptive).chain(&tangents);
-        (part.lanes, part.steps) = (
-            runs().map(|run| run.result.reports.len() as u64).sum(),
-            runs().map(total_steps).sum(),
-        );
+        part.lanes += runs().map(|run| run.result.reports.len() as u64).sum::<u64>();
+        part.steps += runs().map(total_steps).sum::<u64>();
         part.count(&probed, &moves);
         Ok(part)
     }
@@ -533,6 +692,7 @@ impl<'e, 'p> Part<'e, 'p> {
             moves,
             tangent_runs,
             wants_gradient: self.evaluator.wants_gradient,
+            adjoint_gradients: &self.adjoint_gradients,
             is_ok: &self.is_ok,
             below_atol: &self.below_atol,
             points,

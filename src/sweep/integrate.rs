@@ -114,14 +114,14 @@ pub(super) struct Run {
     /// At time inf, `[lane][value]`; empty where no simulation gets there.
     last: Vec<f64>,
     /// What lanes that chose their own steps went through; empty where each is one stretch.
-    courses: Vec<LaneCourse>,
+    pub(super) courses: Vec<LaneCourse>,
 }
 
 /// What a lane went through.
-struct LaneCourse {
+pub(super) struct LaneCourse {
     /// Its pre-equilibration, which other lanes may share.
-    before: Option<Arc<Course>>,
-    measured: Course,
+    pub(super) before: Option<Arc<Course>>,
+    pub(super) measured: Course,
 }
 
 impl Run {

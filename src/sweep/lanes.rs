@@ -2,8 +2,8 @@
 
 use crate::engine::Timeline;
 use crate::engine::cpu::interpreter::{self, BLOCK, Vector};
-use crate::graph::{Graph, Input, NodeId};
-use crate::index::{SimulationIdx, StateIdx, SwitchIdx};
+use crate::graph::{Graph, Input, NodeId, adjoints};
+use crate::index::{SimulationIdx, SlotIdx, StateIdx, SwitchIdx};
 use crate::model::{OdeProblem, SlotValue};
 use crate::program::Program;
 use crate::program::forward::{Directions, tangents};
@@ -22,6 +22,13 @@ pub struct LanePreparation<'p> {
 pub struct InitialTangents {
     program: RegisterProgram,
     width: usize,
+}
+
+/// A program for the adjoints of some slots through the initial values.
+pub struct InitialAdjoints {
+    program: RegisterProgram,
+    /// Those whose adjoints it gives.
+    pub slots: Vec<SlotIdx>,
 }
 
 impl<'p> LanePreparation<'p> {
@@ -90,6 +97,35 @@ impl<'p> LanePreparation<'p> {
             program: RegisterProgram::new(&Program::new(&graph, inputs, &roots)),
             width,
         }
+    }
+
+    /// The program for the adjoints of those of `slots` that lanes carry through the initial values.
+    pub fn compile_adjoints(&self, slots: &[SlotIdx]) -> InitialAdjoints {
+        let mut graph: Graph = self.problem.rhs.graph.clone();
+        let fused = fuse(&mut graph, &self.problem.initial);
+        let of_states: Vec<Input> =
+            (0..fused.len()).map(|i| Input::StateAdjoint(StateIdx::from_position(i))).collect();
+        let roots: Vec<(NodeId, NodeId)> =
+            fused.iter().zip(&of_states).map(|(&x, &a)| (x, graph.input(a))).collect();
+        let carried = self.problem.rhs.slots.iter().copied();
+        let slots: Vec<SlotIdx> = carried.filter(|slot| slots.contains(slot)).collect();
+        let wanted: Vec<Input> = slots.iter().map(|&slot| Input::Slot(slot)).collect();
+        let outputs = adjoints(&mut graph, &roots, &wanted);
+        let mut inputs = slot_inputs(self.problem);
+        inputs.extend(of_states);
+        let program = RegisterProgram::new(&Program::new(&graph, inputs, &outputs));
+        InitialAdjoints { program, slots }
+    }
+
+    /// Adjoints of slots, `[lane][slot]`, of lanes that carry these slots and whose initial states
+    /// have these adjoints; both lie together in rows, the slots first.
+    pub fn initial_adjoints(
+        &self,
+        program: &InitialAdjoints,
+        lanes: usize,
+        rows: &[f64],
+    ) -> Vec<f64> {
+        run_rows(&program.program, lanes, rows)
     }
 
     /// A first step size for each lane: a hundredth of the time in which the states would change

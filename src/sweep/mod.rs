@@ -5,6 +5,7 @@
 //! parameter cannot change is taken from the point itself: the trajectory of a simulation that it
 //! does not reach, the rows that do not depend on it.
 
+mod adjoint;
 mod course;
 mod evaluator;
 mod hessian;
@@ -19,13 +20,17 @@ mod score;
 mod second;
 mod steady;
 mod tangents;
+mod transposed;
 mod traveller;
 mod walk;
 
-pub use evaluator::{EvaluatedChunk, Evaluator, Refine, Settings, StepMode, no_refinement};
+pub use evaluator::{
+    EvaluatedChunk, Evaluator, GradientCosts, GradientEngines, OwnGradients, Refine, Settings,
+    StepMode, no_refinement,
+};
 pub use hessian::{CurvatureChunk, GradientPairs, OwnHessian, PointCurvature, Products};
 pub use journal::{Grid, Journal, JournalChunk, JournalReader};
 pub use lanes::{InitialTangents, LanePreparation};
 pub use parts::{Differences, PartPairs, Partition, PartsChunk, PointParts};
-pub use result::{Failure, PointResult, ProbePair};
+pub use result::{Failure, GradientMethod, PointResult, ProbePair};
 pub use second::MovingTimes;

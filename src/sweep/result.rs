@@ -73,8 +73,11 @@ pub struct PointResult {
     pub retries: u32,
     /// The states that start below the absolute tolerance, but not at 0: no solver resolves those.
     pub below_atol: Vec<StateIdx>,
-    /// On the parameter scale; none where no gradient was asked for or the point failed.
+    /// By forward tangents, on the parameter scale; none where it was not asked for or the point
+    /// failed.
     pub gradient: Option<Vec<f64>>,
+    /// The same by adjoints.
+    pub adjoint_gradient: Option<Vec<f64>>,
     /// With the gradient: sums of the magnitudes of the terms that its components are made of.
     pub gradient_magnitudes: Option<Vec<f64>>,
     /// The gradient at tighter tolerances, where the evaluator has them and the point does not fail.
@@ -149,7 +152,22 @@ impl ProbePair {
     }
 }
 
+/// How the program's own gradient is computed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum GradientMethod {
+    Forward,
+    Adjoint,
+}
+
 impl PointResult {
+    /// The own gradient by a method.
+    pub fn own_gradient(&self, method: GradientMethod) -> Option<&[f64]> {
+        match method {
+            GradientMethod::Forward => self.gradient.as_deref(),
+            GradientMethod::Adjoint => self.adjoint_gradient.as_deref(),
+        }
+    }
+
     /// Adds what a further model gives at the same point; `before` counts the simulations and rows
     /// of the models so far.
     pub(super) fn add(&mut self, other: &Self, before: (usize, usize)) {
@@ -159,6 +177,7 @@ impl PointResult {
         self.retries = self.retries.max(other.retries);
         for (own, other) in [
             (&mut self.gradient, &other.gradient),
+            (&mut self.adjoint_gradient, &other.adjoint_gradient),
             (&mut self.gradient_magnitudes, &other.gradient_magnitudes),
         ] {
             *own = match (own.take(), other) {

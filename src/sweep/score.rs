@@ -27,6 +27,8 @@ pub(super) struct Scorer<'a> {
     pub(super) moves: &'a [Move],
     pub(super) tangent_runs: &'a [Run],
     pub(super) wants_gradient: bool,
+    /// By point; empty where none were asked for.
+    pub(super) adjoint_gradients: &'a [Option<Vec<f64>>],
     pub(super) is_ok: &'a [bool],
     pub(super) below_atol: &'a [Vec<StateIdx>],
     pub(super) points: &'a [Vec<f64>],
@@ -103,6 +105,7 @@ impl Scorer<'_> {
             retries: reports.iter().map(|r| r.retries).max().unwrap_or(0),
             below_atol: self.below_atol[point].clone(),
             gradient: None,
+            adjoint_gradient: None,
             gradient_magnitudes: None,
             tight_gradient: None,
             probes: Vec::new(),
@@ -145,6 +148,7 @@ impl Scorer<'_> {
             result.gradient = Some(gradient.components);
             result.gradient_magnitudes = Some(gradient.magnitudes);
         }
+        result.adjoint_gradient = self.adjoint_gradients.get(point).cloned().flatten();
         let tolerances = self.tolerance_noise(point, Measure::Likelihood);
         let mut next = first_move;
         for (&parameter, affected) in self.parameters.iter().zip(affected) {

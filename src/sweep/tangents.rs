@@ -6,7 +6,7 @@ use crate::engine::{Engine, EngineError};
 use crate::index::{DirectionIdx, SlotIdx};
 use crate::model::OdeProblem;
 use crate::program::forward::Directions;
-use crate::rosenbrock::StepGenerator;
+use crate::rosenbrock::{StepGenerator, StepProgram};
 
 /// Operations that a tangent program should not exceed; more directions become more programs.
 const LARGEST_TANGENT_PROGRAM: usize = 40_000;
@@ -15,19 +15,62 @@ const LEAST_DIRECTIONS: usize = 4;
 /// More programs than this become one for any directions.
 const MOST_TANGENT_PROGRAMS: usize = 16;
 
-/// Tangents along all slots that estimated parameters set, with the operations of each program:
-/// programs for directions that are known beforehand while these stay small, else a single one for
-/// any directions, which costs some operations and saves compiling one for each.
-pub(super) fn compile_tangents(
+/// A tangent program that is not compiled yet, with the bundles of directions that it serves.
+pub(super) struct TangentDraft {
+    bundles: Vec<Bundle>,
+    direction_count: usize,
+    /// Slots that lanes carry tangents of, where bundles say what a direction moves.
+    carried: Option<Vec<SlotIdx>>,
+    step: StepProgram,
+}
+
+impl TangentDraft {
+    /// Operations of the program.
+    pub(super) fn ops(&self) -> usize {
+        self.step.program.ops().len()
+    }
+
+    /// Operations of a step along all directions.
+    pub(super) fn all_ops(&self) -> usize {
+        self.bundles.len() * self.ops()
+    }
+
+    /// Makes it ready to run.
+    pub(super) fn compile(
+        self,
+        preparation: &LanePreparation<'_>,
+        engine: &dyn Engine,
+    ) -> Result<TangentKernel, EngineError> {
+        let initial = match &self.carried {
+            Some(slots) => {
+                let count = self.direction_count;
+                preparation.compile_tangents(Directions::Any { slots, count })
+            }
+            None => {
+                let only = &self.bundles[0];
+                preparation.compile_tangents(Directions::Slots(&only.directions))
+            }
+        };
+        Ok(TangentKernel {
+            direction_count: self.direction_count,
+            initial,
+            bundles: self.bundles,
+            kernel: engine.prepare(&self.step)?,
+        })
+    }
+}
+
+/// Tangents along all slots that estimated parameters set: programs for directions that are known
+/// beforehand while these stay small, else a single one for any directions, which costs some
+/// operations and saves compiling one for each.
+pub(super) fn draft_tangents(
     problem: &OdeProblem,
     generator: &StepGenerator,
-    preparation: &LanePreparation<'_>,
     step_ops: usize,
-    engine: &dyn Engine,
-) -> Result<Vec<(TangentKernel, usize)>, EngineError> {
+) -> Vec<TangentDraft> {
     let directions = problem.dynamic_directions();
     if directions.is_empty() {
-        return Ok(Vec::new());
+        return Vec::new();
     }
     let switching = problem.moving_slots();
     let moves = |slot: &SlotIdx| switching.as_ref().is_none_or(|slots| slots.contains(slot));
@@ -36,7 +79,7 @@ pub(super) fn compile_tangents(
     let fitting = fitting.max(LEAST_DIRECTIONS).min(directions.len());
     let has_heirs = !problem.heirs(&directions).is_empty();
     if directions.len().div_ceil(fitting) <= MOST_TANGENT_PROGRAMS || has_heirs {
-        let mut kernels = Vec::new();
+        let mut drafts = Vec::new();
         for slots in directions.chunks(fitting) {
             let mut slots = slots.to_vec();
             slots.extend(problem.heirs(&slots));
@@ -50,17 +93,14 @@ pub(super) fn compile_tangents(
                 directions: slots,
                 slot_tangents: Vec::new(),
             };
-            kernels.push((
-                TangentKernel {
-                    direction_count: bundle.directions.len(),
-                    initial: preparation.compile_tangents(Directions::Slots(&bundle.directions)),
-                    bundles: vec![bundle],
-                    kernel: engine.prepare(&step)?,
-                },
-                step.program.ops().len(),
-            ));
+            drafts.push(TangentDraft {
+                direction_count: bundle.directions.len(),
+                bundles: vec![bundle],
+                carried: None,
+                step,
+            });
         }
-        return Ok(kernels);
+        return drafts;
     }
     let carried: Vec<SlotIdx> =
         directions.iter().copied().filter(|slot| problem.rhs.slots.contains(slot)).collect();
@@ -83,11 +123,5 @@ pub(super) fn compile_tangents(
             }
         })
         .collect();
-    let kernel = TangentKernel {
-        direction_count: fitting,
-        bundles,
-        initial: preparation.compile_tangents(any),
-        kernel: engine.prepare(&step)?,
-    };
-    Ok(vec![(kernel, step.program.ops().len())])
+    vec![TangentDraft { bundles, direction_count: fitting, carried: Some(carried), step }]
 }

@@ -13,19 +13,19 @@ const MOST_HAPPENINGS: usize = 10_000;
 
 /// An event that waits to be executed.
 #[derive(Debug, Clone)]
-struct Pending {
-    number: u32,
-    event: EventIdx,
+pub(super) struct Pending {
+    pub(super) number: u32,
+    pub(super) event: EventIdx,
     t: f64,
     t_tangents: Vec<f64>,
     /// What it assigns, where that was evaluated when it was triggered.
-    values: Option<Vec<Evaluated>>,
+    pub(super) values: Option<Vec<Evaluated>>,
 }
 
 /// A value with its derivatives by direction.
 #[derive(Debug, Clone)]
-struct Evaluated {
-    value: f64,
+pub(super) struct Evaluated {
+    pub(super) value: f64,
     tangents: Vec<f64>,
 }
 
@@ -60,8 +60,8 @@ pub(super) struct Traveller<'a> {
     /// Truth of each relation, as last seen.
     pub(super) relations: Vec<bool>,
     triggers: Vec<bool>,
-    pending: Vec<Pending>,
-    next_number: u32,
+    pub(super) pending: Vec<Pending>,
+    pub(super) next_number: u32,
     pub(super) report: LaneReport,
     pub(super) has_ended: bool,
 }
@@ -123,7 +123,7 @@ impl<'a> Traveller<'a> {
         &self.values[..self.problem.state_ids.len()]
     }
 
-    fn instant(&self) -> Instant<'_> {
+    pub(super) fn instant(&self) -> Instant<'_> {
         Instant { t: self.t, states: self.states(), slots: self.slots() }
     }
 

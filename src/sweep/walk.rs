@@ -219,6 +219,7 @@ impl Walk<'_, '_> {
                 schedule: std::mem::take(&mut result.schedules[k]),
                 stop: stretch.stop,
                 resolution: met[k].map_or(0.0, |met| met.resolution),
+                end: traveller.states().to_vec(),
                 happenings: Vec::new(),
                 relations: Vec::new(),
             };

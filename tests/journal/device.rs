@@ -10,7 +10,9 @@ use gradsweep::index::ParameterIdx;
 use gradsweep::model;
 use gradsweep::rosenbrock::StepProgram;
 use gradsweep::startpoints;
-use gradsweep::sweep::{Evaluator, Journal, JournalChunk, JournalReader, Settings, StepMode};
+use gradsweep::sweep::{
+    Evaluator, GradientMethod, Journal, JournalChunk, JournalReader, Settings, StepMode,
+};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -90,7 +92,11 @@ fn attempt(journal: &Path, batches: usize) -> Result<(Vec<JudgedPoint>, String),
         Ok(Some(Supplied { theta_scaled, evaluated: chunk.evaluated }))
     };
     let mut judged = Vec::new();
-    let source = [Source { gradient: &own_gradient, allowance: &|_, _| None }];
+    let source = [Source {
+        gradient: &own_gradient,
+        method: GradientMethod::Forward,
+        allowance: &|_, _| None,
+    }];
     let summaries =
         judge_all(&problem.parameters, &plan, &source, &mut supply, &mut |_, all, _| {
             judged.push(all[0].clone());

@@ -61,7 +61,8 @@ fn several_gradients_are_each_judged_as_if_alone() {
     ] {
         assert_eq!(cases[case].as_ref().map(|c| c.0.as_str()), kind, "{case}");
     }
-    assert_eq!(properties["forward.gradient"], "own, forward tangents");
+    let own = &properties["forward.gradient"];
+    assert!(own.starts_with("own, forward tangents, by counted operations"), "{own}");
     assert!(properties["other.gradient"].starts_with("other.csv "));
 
     // A baseline may know a failure of one gradient only.
@@ -183,4 +184,74 @@ fn gradients_without_common_parameters_are_refused() {
         "{}",
         ran.out
     );
+}
+
+/// A number after some words in a text.
+fn number_after(text: &str, words: &str) -> f64 {
+    let rest = text.split_once(words).unwrap_or_else(|| panic!("no {words:?} in {text}")).1;
+    rest.split([' ', ')', '\n']).next().unwrap().parse().unwrap()
+}
+
+#[test]
+fn forward_and_adjoint_gradients_are_the_same() {
+    let bench = Bench::new(|_, value| value);
+    let rows = compared(&bench, "forward", "adjoint");
+    assert!(rows.len() >= 4);
+    for (id, row) in &rows {
+        assert_eq!(row["points"], "30", "{id}");
+        assert_eq!(row["disagreements"], "0", "{id}");
+        // Rounding, of components of much the same size.
+        assert!(row["difference_max"].parse::<f64>().unwrap() < 1e-11, "{id}: {row:?}");
+    }
+    assert!(rows.values().any(|row| row["difference_max"] != "0"));
+    for (folder, words) in [("forward", "own, forward tangents"), ("adjoint", "own, adjoints")] {
+        let text = bench.read(&format!("s/{folder}/run.json"));
+        assert!(text.contains(&format!("\"gradient\": \"{words}, by counted")), "{text}");
+    }
+    // One that is wrong is found beside the others, and each other is supported against it.
+    let wrong = Bench::new(|parameter, value| if parameter == "k1" { -value } else { value });
+    let rows = compared(&wrong, "adjoint", "gradients.csv");
+    assert_eq!(
+        (rows["k1"]["disagreements"].as_str(), rows["k1"]["first_supported"].as_str()),
+        ("30", "30")
+    );
+}
+
+#[test]
+fn auto_is_the_cheaper_gradient() {
+    let bench = Bench::new(|_, value| value);
+    let line = "check PROBLEM --at points.csv --eps 1e-5 --parameters k1";
+    let auto = bench.run(line);
+    assert_eq!(auto.status, Some(0), "{}", auto.err);
+    let gradient = auto.out.lines().find(|line| line.starts_with("gradient: ")).unwrap();
+    let costs = ["forward", "adjoint"].map(|method| {
+        let ran = bench.run(&format!("{line} --gradient {method}"));
+        assert_eq!(ran.status, Some(0), "{}", ran.err);
+        number_after(&ran.out, "by counted operations a gradient as ")
+    });
+    let [cheap, other] = ["a gradient as ", " as "]
+        .map(|words| number_after(gradient.split("operations").nth(1).unwrap(), words));
+    assert_eq!(cheap, costs[0].min(costs[1]), "{gradient}");
+    assert!(other >= cheap, "{gradient}");
+    let word = if costs[0] <= costs[1] { "own, forward tangents" } else { "own, adjoints" };
+    assert!(gradient.contains(word), "{gradient}, {costs:?}");
+    // Row by row there are forward tangents only.
+    let by = bench.run(&format!("{line} --by row"));
+    assert!(by.out.contains("gradient: own, forward tangents"), "{}", by.out);
+}
+
+#[test]
+fn what_adjoints_cannot_give_is_refused() {
+    let bench = Bench::new(|_, value| value);
+    let sweep = "sweep PROBLEM --at points.csv --out r --gradient";
+    bench.refused(
+        &format!("{sweep} adjoint --by row"),
+        &["--gradient adjoint", "--gradient forward"],
+    );
+    let residuals = format!("{sweep} adjoint --mode residuals");
+    bench.refused(&residuals, &["--gradient adjoint", "--gradient forward"]);
+    bench.refused(&format!("{sweep} adjoint --gradient auto"), &["--gradient auto"]);
+    bench.refused(&format!("{sweep} adjoint --gradient adjoint"), &["adjoint: is given twice"]);
+    bench.write("h.csv", "");
+    bench.refused(&format!("{sweep} adjoint --order 1 --hessian h.csv"), &["--gradient"]);
 }

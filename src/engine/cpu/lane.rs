@@ -161,6 +161,12 @@ impl<'a> Lane<'a> {
         Ok((t, self.fraction * self.length))
     }
 
+    /// The segment of the attempt, where in it that starts, its part of the segment, and whether it is
+    /// the last there.
+    pub fn place(&self) -> (usize, f64, f64, bool) {
+        (self.segment, self.done, self.fraction, self.is_last)
+    }
+
     /// Takes note of the attempted step's outcome.
     pub fn advance(&mut self, attempt: Attempt) -> Outcome {
         self.steps += 1;

@@ -2,16 +2,18 @@
 
 pub mod interpreter;
 mod lane;
+mod reverse;
 
 use super::{
-    Batch, BatchResult, Control, Engine, EngineError, Kernel, LaneReport, LaneStatus, Schedule,
-    output_offsets,
+    Batch, BatchResult, Control, Engine, EngineError, Kernel, LaneReport, LaneStatus,
+    ReverseKernel, Schedule, output_offsets,
 };
 use crate::program::registers::RegisterProgram;
-use crate::rosenbrock::StepProgram;
+use crate::rosenbrock::{ReverseStep, StepProgram};
 use interpreter::{BLOCK, Vector};
 use lane::{Attempt, Lane};
 use rayon::prelude::*;
+pub(super) use reverse::planned_steps;
 
 /// Most lanes that one task integrates, so that tasks balance over the threads.
 const LARGEST_TASK: usize = 16 * BLOCK;
@@ -36,6 +38,11 @@ impl Engine for CpuEngine {
             step: step.clone(),
         }))
     }
+}
+
+/// A step and its transpose on the threads of the current rayon pool.
+pub(super) fn reverse_kernel(replay: &StepProgram, step: &ReverseStep) -> Box<dyn ReverseKernel> {
+    Box::new(reverse::CpuReverseKernel::new(replay, step))
 }
 
 /// The instruction set that the interpreter takes on this machine.

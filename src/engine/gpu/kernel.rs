@@ -25,13 +25,13 @@ const OUTPUT: usize = 8;
 const RUNNING: u32 = 0;
 
 /// A dispatch should take about this long: drivers kill one that takes seconds.
-const DISPATCH_TARGET: Duration = Duration::from_millis(150);
+pub(super) const DISPATCH_TARGET: Duration = Duration::from_millis(150);
 const FIRST_ATTEMPTS: u32 = 16;
 const MOST_ATTEMPTS: u32 = 512;
 /// Attempts whose accepted steps an adaptive dispatch has room for.
 const MOST_ADAPTIVE_ATTEMPTS: u32 = 64;
 /// Device memory that a group of lanes may take in any one buffer, whatever the adapter allows.
-const LARGEST_BUFFER: u64 = 256 << 20;
+pub(super) const LARGEST_BUFFER: u64 = 256 << 20;
 
 #[derive(Debug)]
 pub(super) struct GpuKernel {
@@ -48,40 +48,9 @@ pub(super) struct GpuKernel {
 impl GpuKernel {
     pub(super) fn compile(shared: Arc<Shared>, step: &StepProgram) -> Result<Self, EngineError> {
         let source = shader::source(step)?;
-        let device = &shared.device;
-        let scope = device.push_error_scope(wgpu::ErrorFilter::Validation);
-        let internal = device.push_error_scope(wgpu::ErrorFilter::Internal);
-        let descriptor = wgpu::ShaderModuleDescriptor {
-            label: Some("integrate"),
-            source: wgpu::ShaderSource::Wgsl(source.into()),
-        };
-        // Bounds checks stay on; the loop's own counter bounds it.
-        let checks = wgpu::ShaderRuntimeChecks {
-            force_loop_bounding: false,
-            ..wgpu::ShaderRuntimeChecks::checked()
-        };
-        // SAFETY: without forced loop bounding every loop of the shader must end. The kernel's
-        // loop counts to `run.attempts`; the library's loops have constant bounds.
-        let module = unsafe { device.create_shader_module_trusted(descriptor, checks) };
-        let layout = bind_group_layout(device, step.adaptive);
-        let pipeline_layout = device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
-            label: Some("integrate"),
-            bind_group_layouts: &[Some(&layout)],
-            ..Default::default()
-        });
-        let pipeline = device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
-            label: Some("integrate"),
-            layout: Some(&pipeline_layout),
-            module: &module,
-            entry_point: Some("main"),
-            compilation_options: Default::default(),
-            cache: None,
-        });
-        let errors = [pollster::block_on(internal.pop()), pollster::block_on(scope.pop())];
-        if let Some(error) = errors.into_iter().flatten().next() {
-            let reason = error.to_string();
-            return Err(EngineError::Shader { ops: step.program.ops().len(), reason });
-        }
+        let layout = bind_group_layout(&shared.device, step.adaptive);
+        let ops = step.program.ops().len();
+        let pipeline = compile_pipeline(&shared, "integrate", source, &layout, ops)?;
         Ok(Self {
             shared,
             pipeline,
@@ -329,24 +298,77 @@ impl GpuKernel {
     }
 }
 
+/// Compiles a shader whose program has so many operations.
+pub(super) fn compile_pipeline(
+    shared: &Shared,
+    label: &str,
+    source: String,
+    layout: &wgpu::BindGroupLayout,
+    ops: usize,
+) -> Result<wgpu::ComputePipeline, EngineError> {
+    let device = &shared.device;
+    let scope = device.push_error_scope(wgpu::ErrorFilter::Validation);
+    let internal = device.push_error_scope(wgpu::ErrorFilter::Internal);
+    let descriptor = wgpu::ShaderModuleDescriptor {
+        label: Some(label),
+        source: wgpu::ShaderSource::Wgsl(source.into()),
+    };
+    // Bounds checks stay on; the loops' own counters bound them.
+    let checks = wgpu::ShaderRuntimeChecks {
+        force_loop_bounding: false,
+        ..wgpu::ShaderRuntimeChecks::checked()
+    };
+    // SAFETY: without forced loop bounding every loop of the shader must end. The kernels' loops
+    // count to what `run` says; the library's loops have constant bounds.
+    let module = unsafe { device.create_shader_module_trusted(descriptor, checks) };
+    let pipeline_layout = device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
+        label: Some(label),
+        bind_group_layouts: &[Some(layout)],
+        ..Default::default()
+    });
+    let pipeline = device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
+        label: Some(label),
+        layout: Some(&pipeline_layout),
+        module: &module,
+        entry_point: Some("main"),
+        compilation_options: Default::default(),
+        cache: None,
+    });
+    let errors = [pollster::block_on(internal.pop()), pollster::block_on(scope.pop())];
+    match errors.into_iter().flatten().next() {
+        Some(error) => Err(EngineError::Shader { ops, reason: error.to_string() }),
+        None => Ok(pipeline),
+    }
+}
+
 /// The bindings of `shaders/integrate.wgsl`. Not left to the pipeline: it would drop those that a
 /// program has no use for, such as slots.
 fn bind_group_layout(device: &wgpu::Device, adaptive: bool) -> wgpu::BindGroupLayout {
     let storage = |read_only| wgpu::BufferBindingType::Storage { read_only };
-    let types = [
-        wgpu::BufferBindingType::Uniform,
-        storage(true),
-        storage(true),
-        storage(false),
-        storage(false),
-        storage(true),
-        storage(!adaptive),
-        storage(false),
-    ];
+    layout_of(
+        device,
+        &[
+            wgpu::BufferBindingType::Uniform,
+            storage(true),
+            storage(true),
+            storage(false),
+            storage(false),
+            storage(true),
+            storage(!adaptive),
+            storage(false),
+        ],
+    )
+}
+
+/// A layout of buffers of these types.
+pub(super) fn layout_of(
+    device: &wgpu::Device,
+    types: &[wgpu::BufferBindingType],
+) -> wgpu::BindGroupLayout {
     let entries: Vec<wgpu::BindGroupLayoutEntry> = types
-        .into_iter()
+        .iter()
         .zip(0..)
-        .map(|(ty, binding)| wgpu::BindGroupLayoutEntry {
+        .map(|(&ty, binding)| wgpu::BindGroupLayoutEntry {
             binding,
             visibility: wgpu::ShaderStages::COMPUTE,
             ty: wgpu::BindingType::Buffer { ty, has_dynamic_offset: false, min_binding_size: None },
@@ -354,7 +376,7 @@ fn bind_group_layout(device: &wgpu::Device, adaptive: bool) -> wgpu::BindGroupLa
         })
         .collect();
     device.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor {
-        label: Some("integrate"),
+        label: None,
         entries: &entries,
     })
 }

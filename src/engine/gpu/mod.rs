@@ -3,13 +3,14 @@
 mod adapter;
 mod buffers;
 mod kernel;
+mod reverse;
 mod shader;
 
 pub use adapter::{Adapter, AdapterSummary, adapters, find};
-pub use shader::source as shader_source;
+pub use shader::{reverse_sources, source as shader_source};
 
-use super::{Engine, EngineError, Kernel};
-use crate::rosenbrock::StepProgram;
+use super::{Engine, EngineError, Kernel, ReverseKernel};
+use crate::rosenbrock::{ReverseStep, StepProgram};
 use std::sync::{Arc, Mutex};
 
 /// An open device.
@@ -101,5 +102,13 @@ impl Engine for GpuEngine {
 
     fn prepare(&self, step: &StepProgram) -> Result<Box<dyn Kernel>, EngineError> {
         Ok(Box::new(kernel::GpuKernel::compile(Arc::clone(&self.shared), step)?))
+    }
+    fn prepare_reverse(
+        &self,
+        replay: &StepProgram,
+        step: &ReverseStep,
+    ) -> Result<Box<dyn ReverseKernel>, EngineError> {
+        let shared = Arc::clone(&self.shared);
+        Ok(Box::new(reverse::GpuReverseKernel::compile(shared, replay, step)?))
     }
 }

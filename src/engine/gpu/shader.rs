@@ -2,10 +2,11 @@
 
 use crate::engine::EngineError;
 use crate::program::wgsl::{literal, operand, print_body};
-use crate::rosenbrock::StepProgram;
+use crate::rosenbrock::{ReverseStep, StepProgram};
 use minijinja::{Environment, UndefinedBehavior, context};
 
 const TEMPLATE: &str = include_str!("../../../shaders/integrate.wgsl");
+const REVERSE: &str = include_str!("../../../shaders/reverse.wgsl");
 const LIBRARY: &str = include_str!("../../../shaders/math_f64.wgsl");
 
 /// Invocations of a workgroup.
@@ -43,6 +44,64 @@ pub fn source(step: &StepProgram) -> Result<String, EngineError> {
         })
         .map_err(refused)?;
     Ok(format!("{kernel}\n{LIBRARY}"))
+}
+
+/// The WGSL sources that take lanes forwards, writing down their states, and backwards.
+pub fn reverse_sources(
+    replay: &StepProgram,
+    step: &ReverseStep,
+) -> Result<[String; 2], EngineError> {
+    let (n, m) = (step.state_count, step.slots.len());
+    let render = |is_backward: bool| {
+        let program = if is_backward { &step.program } else { &replay.program };
+        let name = |i: usize| match is_backward {
+            true => reverse_input_name(step, i),
+            false => input_name(replay, i),
+        };
+        let values: Vec<String> =
+            program.outputs().iter().map(|&v| operand(program, v, &name)).collect();
+        let refused = |reason: minijinja::Error| EngineError::Shader {
+            ops: program.ops().len(),
+            reason: format!("{reason:#}"),
+        };
+        let mut environment = Environment::new();
+        environment.set_undefined_behavior(UndefinedBehavior::Strict);
+        environment.add_template("reverse", REVERSE).map_err(refused)?;
+        let kernel = environment
+            .get_template("reverse")
+            .and_then(|template| {
+                template.render(context! {
+                    backward => is_backward,
+                    state_count => n,
+                    slot_count => step.carried_count,
+                    switch_count => step.switch_count,
+                    adjoint_count => m,
+                    workgroup_size => WORKGROUP_SIZE,
+                    body => print_body(program, &name),
+                    of_states => values[..n].to_vec(),
+                    of_slots => values.get(n..n + m).unwrap_or_default().to_vec(),
+                    of_times => values.get(n + m..).unwrap_or_default().to_vec(),
+                })
+            })
+            .map_err(refused)?;
+        Ok(format!("{kernel}\n{LIBRARY}"))
+    };
+    Ok([render(false)?, render(true)?])
+}
+
+/// What the template calls input i of the step backwards.
+fn reverse_input_name(step: &ReverseStep, i: usize) -> String {
+    if i < step.adjoints_at() {
+        format!("x{i}")
+    } else if i < step.slots_at() {
+        format!("a{}", i - step.adjoints_at())
+    } else if i < step.switches_at() {
+        format!("p{}", i - step.slots_at())
+    } else if i < step.time_at() {
+        format!("s{}", i - step.switches_at())
+    } else {
+        ["t", "h"][i - step.time_at()].to_owned()
+    }
 }
 
 /// What the template calls input i of the program.

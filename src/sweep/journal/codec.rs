@@ -145,7 +145,12 @@ impl Writer {
         self.u64(point.steps);
         self.u32(point.retries);
         self.list(&point.below_atol, |out, state| out.u32(state.0));
-        for gradient in [&point.gradient, &point.gradient_magnitudes, &point.tight_gradient] {
+        for gradient in [
+            &point.gradient,
+            &point.adjoint_gradient,
+            &point.gradient_magnitudes,
+            &point.tight_gradient,
+        ] {
             self.some(gradient.as_ref(), |out, values| out.list(values, Writer::f64));
         }
         self.list(&point.probes, Writer::pair);
@@ -248,6 +253,7 @@ impl Reader<'_> {
             retries: self.u32()?,
             below_atol: self.list(|from| from.u32().map(StateIdx))?,
             gradient: self.some(|from| from.list(Reader::f64))?,
+            adjoint_gradient: self.some(|from| from.list(Reader::f64))?,
             gradient_magnitudes: self.some(|from| from.list(Reader::f64))?,
             tight_gradient: self.some(|from| from.list(Reader::f64))?,
             probes: self.list(Reader::pair)?,
@@ -295,6 +301,7 @@ pub(super) mod tests {
             retries: 1,
             below_atol: vec![StateIdx(k as u32)],
             gradient: Some(vec![1.0, 2.0]),
+            adjoint_gradient: k.is_multiple_of(3).then(|| vec![-0.5]),
             gradient_magnitudes: k.is_multiple_of(2).then(|| vec![3.0]),
             tight_gradient: (!k.is_multiple_of(2)).then(Vec::new),
             probes: (0..k % 4).map(pair).collect(),

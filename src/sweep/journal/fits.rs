@@ -30,7 +30,12 @@ fn point_fits(point: &PointResult, grid: Grid<'_>, (simulations, rows): (usize, 
         Err(Failure::NotFinite { row }) => row.position() < rows,
         Err(Failure::Prior { parameter }) => parameter.position() < known,
     };
-    let gradients = [&point.gradient, &point.gradient_magnitudes, &point.tight_gradient];
+    let gradients = [
+        &point.gradient,
+        &point.adjoint_gradient,
+        &point.gradient_magnitudes,
+        &point.tight_gradient,
+    ];
     let cells = grid.parameters.iter().flat_map(|p| grid.eps.iter().map(move |e| (*p, *e)));
     let is_grid = point.probes.is_empty()
         || point.probes.iter().map(|pair| (pair.parameter, pair.eps)).eq(cells);
@@ -69,6 +74,7 @@ mod tests {
             retries: 0,
             below_atol: vec![StateIdx(1)],
             gradient: Some(vec![0.0; problem.parameters.len()]),
+            adjoint_gradient: None,
             gradient_magnitudes: None,
             tight_gradient: None,
             probes: parameters
