@@ -19,6 +19,7 @@ mod outcome;
 mod output;
 mod points;
 mod power;
+mod record;
 mod report;
 mod reports;
 mod residual_gradient;
