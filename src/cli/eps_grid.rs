@@ -3,7 +3,8 @@
 use super::folder::{Replacing, result_folder};
 use super::options::{CONFIDENCE, DEFAULT_CONSISTENT, Draw, SolverOptions, Steps, selected, usage};
 use super::output::Output;
-use super::sweep::{input_digests, objective_words, progress_bar};
+use super::record::{input_digests, objective_words};
+use super::sweep::progress_bar;
 use super::{CliError, Manner, engines};
 use crate::check::eps_grid::{EpsGrid, decades, study_eps};
 use crate::check::{CheckPlan, Criteria, Label};

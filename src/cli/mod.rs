@@ -22,6 +22,7 @@ mod outcome;
 mod output;
 mod points;
 mod power;
+mod record;
 mod report;
 mod reports;
 mod residual_gradient;

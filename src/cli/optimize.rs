@@ -6,7 +6,7 @@ use super::options::{
     CONFIDENCE, DEFAULT_CONSISTENT, DEFAULT_EPS, Draw, SolverOptions, Steps, points_at, usage,
 };
 use super::output::Output;
-use super::sweep::{input_digests, objective_words};
+use super::record::{input_digests, objective_words};
 use super::{CliError, Manner, engines};
 use crate::check::{self, CheckPlan, Criteria, Label, own_gradient};
 use crate::index::ParameterIdx;

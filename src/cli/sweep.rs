@@ -13,19 +13,18 @@ use super::optimum::{Optima, OptimumOptions};
 use super::options::{CheckOptions, DEFAULT_CONSISTENT, Draw, EngineChoice, SolverOptions, usage};
 use super::outcome::{Outcome, OutcomeOptions, exit_code};
 use super::points::SweepPoints;
+pub(super) use super::record::record;
+use super::record::settings_record;
 use super::reports::Reports;
 use super::shard::Shard;
 use super::sources::{Named, Sources};
 use super::{CliError, Manner};
-use crate::check::{self, CheckPlan, CheckSummary, GroupKind, JudgedPoint, Source};
+use crate::check::{self, CheckPlan, CheckSummary, JudgedPoint, Source};
 use crate::model::OdeProblem;
-use crate::report::{
-    RunRecord, Style, diagnosis_lines, digest, parameter_table, sweep_cases, where_lines,
-};
+use crate::report::{Style, diagnosis_lines, parameter_table, sweep_cases, where_lines};
 use crate::sweep::{Evaluator, Journal, PointResult};
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
-use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -477,15 +476,6 @@ fn default_folder(arguments: &Arguments, problem: &OdeProblem, sources: &Sources
     PathBuf::from(format!("{}-{kind}{}", problem.name, shard.unwrap_or_default()))
 }
 
-/// What the objective is made of.
-pub(super) fn objective_words(problem: &OdeProblem, solver: &SolverOptions) -> &'static str {
-    match (solver.no_priors, problem.priors.are_absent()) {
-        (false, false) => "negative log posterior",
-        (false, true) => "negative log-likelihood",
-        (true, _) => "negative log-likelihood (--no-priors)",
-    }
-}
-
 pub(super) fn progress_bar(points: usize, manner: Manner) -> ProgressBar {
     // indicatif draws on stderr, and only where it is a terminal.
     let bar = if manner.quiet { ProgressBar::hidden() } else { ProgressBar::new(points as u64) };
@@ -493,94 +483,4 @@ pub(super) fn progress_bar(points: usize, manner: Manner) -> ProgressBar {
         bar.set_style(style);
     }
     bar
-}
-
-/// SHA-256 of all inputs, by names relative to the problem's folder: where that lies is nobody's
-/// business.
-pub(super) fn input_digests(problem: &OdeProblem) -> Result<BTreeMap<String, String>, CliError> {
-    let mut inputs = BTreeMap::new();
-    let folder = problem.petab.path.parent().unwrap_or(std::path::Path::new(""));
-    for file in &problem.petab.files {
-        let name = file.strip_prefix(folder).unwrap_or(file).to_string_lossy().into_owned();
-        inputs.insert(name, digest(file).map_err(CliError::output(file))?);
-    }
-    Ok(inputs)
-}
-
-/// What was asked for, without results.
-fn settings_record(
-    arguments: &Arguments,
-    problem: &OdeProblem,
-    plan: &CheckPlan,
-    engines: &Engines,
-    gradient: String,
-) -> Result<RunRecord, CliError> {
-    let inputs = input_digests(problem)?;
-    let at = arguments
-        .at
-        .clone()
-        .unwrap_or_else(|| format!("random:{} by {}", arguments.points, arguments.draw.word()));
-    Ok(RunRecord {
-        program: "gradsweep",
-        version: env!("CARGO_PKG_VERSION"),
-        command: "sweep",
-        problem: problem.name.clone(),
-        inputs,
-        engine: engines.probes.describe(),
-        engine_reason: engines.reason.clone(),
-        gradient_engine: engines.tangents.describe(),
-        precision: "f64",
-        method: "Rodas5P",
-        rtol: arguments.solver.rtol,
-        atol: arguments.solver.atol,
-        max_steps: arguments.solver.max_steps,
-        steps: arguments.check.steps.word(),
-        gradient,
-        hessian: None,
-        mode: arguments.localise.mode.word(),
-        by: arguments.localise.by.map(GroupKind::name),
-        at,
-        seed: arguments.seed,
-        points: 0,
-        failed_points: 0,
-        parameters: plan
-            .parameters
-            .iter()
-            .map(|p| problem.parameters[p.position()].id.clone())
-            .collect(),
-        eps: plan.eps.clone(),
-        label: format!("{:?}", plan.label),
-        check_rtol: plan.criteria.rtol,
-        check_atol: plan.criteria.atol,
-        confidence: plan.confidence,
-        consistent: plan.consistent,
-        integrations: 0,
-        attempted_steps: 0,
-        step_operations: 0,
-        tangent_step_operations: 0,
-        objective: objective_words(problem, &arguments.solver),
-        notes: problem.notes.clone(),
-        baseline: None,
-    })
-}
-
-/// What was asked for, and what came of it.
-pub(super) fn record(
-    arguments: &Arguments,
-    problem: &OdeProblem,
-    plan: &CheckPlan,
-    engines: &Engines,
-    evaluator: &Evaluator<'_>,
-    summary: &CheckSummary,
-    gradient: String,
-) -> Result<RunRecord, CliError> {
-    let mut record = settings_record(arguments, problem, plan, engines, gradient)?;
-    record.points = summary.points;
-    record.failed_points = summary.failed_points;
-    record.integrations = summary.lanes;
-    record.attempted_steps = summary.steps;
-    record.step_operations = evaluator.step_ops;
-    record.tangent_step_operations = evaluator.tangent_ops;
-    record.notes.extend(summary.notes(problem, arguments.solver.atol));
-    Ok(record)
 }
