@@ -43,7 +43,7 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { gtol: 1e-5, ftol: 1e-9, xtol: 1e-9, max_iterations: 1000 }
+        Self { gtol: 1e-5, ftol: 1e-9, xtol: 1e-9, max_iterations: 2000 }
     }
 }
 
