@@ -8,6 +8,7 @@
 mod adjoint;
 mod course;
 mod evaluator;
+mod gradients;
 mod hessian;
 mod integrate;
 mod lanes;
@@ -18,14 +19,13 @@ mod result;
 mod score;
 mod steady;
 mod tangents;
+mod track;
 mod transposed;
 mod traveller;
 mod walk;
 
-pub use evaluator::{
-    EvaluatedChunk, Evaluator, GradientCosts, GradientEngines, OwnGradients, Refine, Settings,
-    StepMode, no_refinement,
-};
+pub use evaluator::{EvaluatedChunk, Evaluator, Refine, Settings, StepMode, no_refinement};
+pub use gradients::{GradientCosts, GradientEngines, OwnGradients};
 pub use hessian::{CurvatureChunk, GradientPairs, PointCurvature, Products};
 pub use lanes::{InitialTangents, LanePreparation};
 pub use parts::{Differences, PartPairs, Partition, PartsChunk, PointParts};
