@@ -1,18 +1,17 @@
 //! Integrating points, their probes and their tangents.
 
-use super::adjoint::{AdjointKernel, transpose};
+use super::adjoint::AdjointKernel;
+use super::gradients::{Draft, GradientCosts, GradientEngines, OwnGradients};
 use super::integrate::{Bundle, LaneSet, Run, TangentKernel};
 use super::lanes::LanePreparation;
 use super::parts::{Partition, PointParts};
 use super::result::{GradientMethod, PointResult, ProbePair};
 use super::score::Scorer;
 use super::second::SecondOrder;
-use super::tangents::{TangentDraft, draft_tangents};
 use crate::engine::{Engine, EngineError, Kernel, LaneStatus, Timeline};
 use crate::index::{ParameterIdx, SimulationIdx, StateIdx};
 use crate::model::OdeProblem;
 use crate::objective::Objective;
-use crate::rosenbrock::{ReverseStep, StepGenerator, StepProgram};
 use std::borrow::Cow;
 use std::sync::Arc;
 
@@ -61,93 +60,6 @@ pub struct Evaluator<'p> {
     pub tangent_ops: usize,
     /// Counted operations of a step of each gradient that was asked for or weighed.
     pub costs: GradientCosts,
-}
-
-/// Which own gradients are wanted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum OwnGradients {
-    None,
-    Forward,
-    Adjoint,
-    Both,
-    /// The one that takes fewer operations.
-    Cheaper,
-}
-
-/// The engines of own gradients.
-#[derive(Clone, Copy)]
-pub struct GradientEngines<'e> {
-    pub forward: &'e dyn Engine,
-    pub adjoint: &'e dyn Engine,
-}
-
-impl<'e, E: Engine> From<&'e E> for GradientEngines<'e> {
-    fn from(engine: &'e E) -> Self {
-        Self { forward: engine, adjoint: engine }
-    }
-}
-
-/// Operations for each step of a trajectory, summed over the simulations of all models.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct GradientCosts {
-    /// Of a plain step.
-    pub step: usize,
-    /// Of forward tangents along all directions; 0 where these were not generated.
-    pub forward: usize,
-    /// Of a step that is done once more and its transpose; 0 where that was not generated.
-    pub adjoint: usize,
-}
-
-impl GradientCosts {
-    /// A gradient in simulations, the point's own included; none where that was not generated.
-    pub fn in_simulations(&self, method: GradientMethod) -> Option<f64> {
-        let ops = match method {
-            GradientMethod::Forward => self.forward,
-            GradientMethod::Adjoint => self.adjoint,
-        };
-        (ops > 0 && self.step > 0).then(|| 1.0 + ops as f64 / self.step as f64)
-    }
-
-    /// Which takes fewer operations.
-    pub fn cheaper(&self) -> GradientMethod {
-        if self.adjoint < self.forward { GradientMethod::Adjoint } else { GradientMethod::Forward }
-    }
-}
-
-/// The programs of a model, not compiled yet.
-struct Draft<'p> {
-    problem: &'p OdeProblem,
-    generator: StepGenerator,
-    replay: StepProgram,
-    tangents: Vec<TangentDraft>,
-    reverse: Option<ReverseStep>,
-}
-
-impl<'p> Draft<'p> {
-    fn new(problem: &'p OdeProblem, wanted: OwnGradients) -> Self {
-        let generator = StepGenerator::new(&problem.rhs);
-        let replay = generator.replay();
-        let tangents = match wanted {
-            OwnGradients::None | OwnGradients::Adjoint => Vec::new(),
-            _ => draft_tangents(problem, &generator, replay.program.ops().len()),
-        };
-        let reverse = match wanted {
-            OwnGradients::None | OwnGradients::Forward => None,
-            _ => Some(transpose(problem, &generator)),
-        };
-        Self { problem, generator, replay, tangents, reverse }
-    }
-
-    fn costs(&self) -> GradientCosts {
-        let (simulations, step) = (self.problem.simulations.len(), self.replay.program.ops().len());
-        let forward: usize = self.tangents.iter().map(TangentDraft::all_ops).sum();
-        let adjoint = self.reverse.as_ref().map_or(0, |r| step + r.program.ops().len());
-        GradientCosts {
-            step: simulations * step,
-            forward: simulations * forward,
-            adjoint: simulations * adjoint,
-        }
-    }
 }
 
 /// Memory that the outputs of points evaluated together may take; a single point may take more.

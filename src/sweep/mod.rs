@@ -8,6 +8,7 @@
 mod adjoint;
 mod course;
 mod evaluator;
+mod gradients;
 mod hessian;
 mod integrate;
 mod journal;
@@ -20,14 +21,13 @@ mod score;
 mod second;
 mod steady;
 mod tangents;
+mod track;
 mod transposed;
 mod traveller;
 mod walk;
 
-pub use evaluator::{
-    EvaluatedChunk, Evaluator, GradientCosts, GradientEngines, OwnGradients, Refine, Settings,
-    StepMode, no_refinement,
-};
+pub use evaluator::{EvaluatedChunk, Evaluator, Refine, Settings, StepMode, no_refinement};
+pub use gradients::{GradientCosts, GradientEngines, OwnGradients};
 pub use hessian::{CurvatureChunk, GradientPairs, OwnHessian, PointCurvature, Products};
 pub use journal::{Grid, Journal, JournalChunk, JournalReader};
 pub use lanes::{InitialTangents, LanePreparation};
