@@ -363,7 +363,11 @@ impl AtPoint<'_> {
             .first()
             .map_or(0.0, |pair| pair.components[i].round_off * pair.eps / f64::EPSILON);
         let place = k * self.plan.parameters.len() + i;
-        let resolution = self.own.resolution.get(place).copied().unwrap_or(0.0);
+        // Of our own only: those of a file are held to what differences show.
+        let resolution = match self.source {
+            HessianSource::Own => self.own.resolution.get(place).copied().unwrap_or(0.0),
+            HessianSource::Foreign(_) => 0.0,
+        };
         let lost = HIDDEN * of_terms + f64::EPSILON * resolution;
         let estimate = estimate.map(|e| Estimate { floor: e.floor + lost, ..e });
         let is_plain =

@@ -17,8 +17,6 @@ pub struct PartGradients<'a> {
     count: usize,
     /// On the linear scale, `[wanted parameter][part]`.
     sums: Vec<f64>,
-    /// Whether the terms' magnitudes are added up.
-    of_magnitudes: bool,
 }
 
 impl<'a> PartGradients<'a> {
@@ -33,12 +31,7 @@ impl<'a> PartGradients<'a> {
         let place = |p| wanted.iter().position(|w| w.position() == p);
         let places = (0..problem.parameters.len()).map(place).collect();
         let sums = vec![0.0; wanted.len() * count];
-        Self { problem, objective, linear, places, wanted, count, sums, of_magnitudes: false }
-    }
-
-    /// Adds up the magnitudes of the terms that a derivative is the sum of, however much cancels.
-    pub fn of_magnitudes(self) -> Self {
-        Self { of_magnitudes: true, ..self }
+        Self { problem, objective, linear, places, wanted, count, sums }
     }
 
     /// Adds the rows of one simulation, each to its part. `derivatives` are those of a row's number
@@ -61,7 +54,6 @@ impl<'a> PartGradients<'a> {
         let source = (problem, self.objective, self.linear);
         for_each_term(source, outputs, derivatives, |row, target, term| {
             let part = part_of(row);
-            let term = if self.of_magnitudes { term.abs() } else { term };
             match target {
                 Target::Slot(slot) => {
                     let Ok(place) = parts.binary_search(&part) else { return };
@@ -88,7 +80,6 @@ impl<'a> PartGradients<'a> {
                 }
                 for &(p, slope) in &derivatives {
                     let Some(wanted) = self.places[p.position()] else { continue };
-                    let slope = if self.of_magnitudes { slope.abs() } else { slope };
                     for (place, part) in parts.iter().enumerate() {
                         let of_slot = by_slot[(place * periods + k) * slots + slot];
                         self.sums[wanted * self.count + part] += product(of_slot, slope);
@@ -103,7 +94,6 @@ impl<'a> PartGradients<'a> {
         for (place, p) in self.wanted.iter().enumerate() {
             let parameter = &self.problem.parameters[p.position()];
             let factor = parameter.scale.derivative(self.linear[p.position()]);
-            let factor = if self.of_magnitudes { factor.abs() } else { factor };
             self.sums[place * self.count..][..self.count].iter_mut().for_each(|d| *d *= factor);
         }
         self.sums

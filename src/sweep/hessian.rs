@@ -306,11 +306,11 @@ impl<'m, 'e, 'p> Model<'m, 'e, 'p> {
         let linear = &self.part.linear[point];
         let source = |s| self.own(point, s, linear);
         let of = |derivatives: &dyn Fn(NoiseModel, f64, Prediction) -> (f64, f64)| {
-            self.by_row(linear, &source, derivatives, false)
+            self.by_row(linear, &source, derivatives)
         };
         RowDerivatives {
             gradient: of(&NoiseModel::nllh_derivatives),
-            rounding: self.by_row(linear, &source, &rounding, true),
+            rounding: of(&rounding),
             through_y: of(&|model, measured, p| (model.residual_derivatives(measured, p).0, 0.0)),
             through_sigma: of(&|_, _, prediction| (0.0, 1.0 / prediction.sigma)),
         }
@@ -327,23 +327,18 @@ impl<'m, 'e, 'p> Model<'m, 'e, 'p> {
         }
     }
 
-    /// Derivatives of a number of each row, `[component][row]`, on the parameter scale, or the sums of
-    /// the magnitudes of their terms.
+    /// Derivatives of a number of each row, `[component][row]`, on the parameter scale.
     fn by_row<'s>(
         &self,
         linear: &[f64],
         source: &dyn Fn(SimulationIdx) -> Source<'s>,
         derivatives: &dyn Fn(NoiseModel, f64, Prediction) -> (f64, f64),
-        of_magnitudes: bool,
     ) -> Vec<f64> {
         let evaluator = self.part.evaluator;
         let problem = evaluator.problem;
         let rows = problem.rows.len();
         let mut sums =
             PartGradients::new(problem, &evaluator.objective, linear, self.components, rows);
-        if of_magnitudes {
-            sums = sums.of_magnitudes();
-        }
         for (s, simulation) in problem.simulations.iter().enumerate() {
             let s = SimulationIdx::from_position(s);
             let Source { run, tangents, lane, slots } = source(s);
@@ -454,7 +449,7 @@ impl<'m, 'e, 'p> Model<'m, 'e, 'p> {
             }
             _ => self.own(point, s, &linear),
         };
-        let gradient = self.by_row(&linear, &source, &NoiseModel::nllh_derivatives, false);
+        let gradient = self.by_row(&linear, &source, &NoiseModel::nllh_derivatives);
         let prior = prior.derivative(theta, linear[place]);
         Ok(Side { gradient, prior })
     }
