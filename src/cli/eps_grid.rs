@@ -3,7 +3,7 @@
 use super::folder::{Replacing, result_folder};
 use super::options::{CONFIDENCE, DEFAULT_CONSISTENT, Draw, SolverOptions, Steps, selected, usage};
 use super::output::Output;
-use super::record::{input_digests, objective_words};
+use super::record::plan_record;
 use super::sweep::progress_bar;
 use super::{CliError, Manner, engines};
 use crate::check::eps_grid::{EpsGrid, decades, study_eps};
@@ -171,43 +171,17 @@ fn record(
     evaluator: &Evaluator<'_>,
     grid: &EpsGrid,
 ) -> Result<RunRecord, CliError> {
-    let id = |p: &crate::index::ParameterIdx| problem.parameters[p.position()].id.clone();
     Ok(RunRecord {
-        program: "gradsweep",
-        version: env!("CARGO_PKG_VERSION"),
-        command: "eps-grid",
-        problem: problem.name.clone(),
-        inputs: input_digests(problem)?,
-        engine: engines.probes.describe(),
-        engine_reason: engines.reason.clone(),
-        gradient_engine: engines.tangents.describe(),
-        precision: "f64",
-        method: "Rodas5P",
-        rtol: arguments.solver.rtol,
-        atol: arguments.solver.atol,
-        max_steps: arguments.solver.max_steps,
         steps: "shared and adaptive",
-        objective: objective_words(problem, &arguments.solver),
         gradient: "own, forward tangents along shared steps".to_owned(),
-        hessian: None,
-        mode: None,
-        by: None,
         at: format!("random:{} by {}", arguments.points, Draw::Bounds.word()),
         seed: arguments.seed,
         points: grid.points,
         failed_points: grid.failed_points,
-        parameters: plan.parameters.iter().map(id).collect(),
-        eps: plan.eps.clone(),
-        label: format!("{:?}", plan.label),
-        check_rtol: plan.criteria.rtol,
-        check_atol: plan.criteria.atol,
-        confidence: plan.confidence,
-        consistent: plan.consistent,
         integrations: grid.lanes,
         attempted_steps: grid.steps,
         step_operations: evaluator.step_ops,
         tangent_step_operations: evaluator.tangent_ops,
-        notes: problem.notes.clone(),
-        baseline: None,
+        ..plan_record("eps-grid", problem, plan, engines, &arguments.solver)?
     })
 }

@@ -1,10 +1,11 @@
-//! `run.json` of a sweep.
+//! `run.json` of a sweep and of what is like one.
 
 use super::CliError;
 use super::engines::Engines;
 use super::options::SolverOptions;
 use super::sweep::Arguments;
 use crate::check::{CheckPlan, CheckSummary, GroupKind};
+use crate::index::ParameterIdx;
 use crate::model::OdeProblem;
 use crate::report::{RunRecord, digest};
 use crate::sweep::Evaluator;
@@ -31,47 +32,39 @@ pub(super) fn input_digests(problem: &OdeProblem) -> Result<BTreeMap<String, Str
     Ok(inputs)
 }
 
-/// What was asked for, without results.
-pub(super) fn settings_record(
-    arguments: &Arguments,
+/// What commands that check a plan have in common, without results.
+pub(super) fn plan_record(
+    command: &'static str,
     problem: &OdeProblem,
     plan: &CheckPlan,
     engines: &Engines,
-    gradient: String,
+    solver: &SolverOptions,
 ) -> Result<RunRecord, CliError> {
-    let inputs = input_digests(problem)?;
-    let at = arguments
-        .at
-        .clone()
-        .unwrap_or_else(|| format!("random:{} by {}", arguments.points, arguments.draw.word()));
+    let id = |p: &ParameterIdx| problem.parameters[p.position()].id.clone();
     Ok(RunRecord {
         program: "gradsweep",
         version: env!("CARGO_PKG_VERSION"),
-        command: "sweep",
+        command,
         problem: problem.name.clone(),
-        inputs,
+        inputs: input_digests(problem)?,
         engine: engines.probes.describe(),
         engine_reason: engines.reason.clone(),
         gradient_engine: engines.tangents.describe(),
         precision: "f64",
         method: "Rodas5P",
-        rtol: arguments.solver.rtol,
-        atol: arguments.solver.atol,
-        max_steps: arguments.solver.max_steps,
-        steps: arguments.check.steps.word(),
-        gradient,
+        rtol: solver.rtol,
+        atol: solver.atol,
+        max_steps: solver.max_steps,
+        steps: "",
+        gradient: String::new(),
         hessian: None,
-        mode: arguments.localise.mode.word(),
-        by: arguments.localise.by.map(GroupKind::name),
-        at,
-        seed: arguments.seed,
+        mode: None,
+        by: None,
+        at: String::new(),
+        seed: 0,
         points: 0,
         failed_points: 0,
-        parameters: plan
-            .parameters
-            .iter()
-            .map(|p| problem.parameters[p.position()].id.clone())
-            .collect(),
+        parameters: plan.parameters.iter().map(id).collect(),
         eps: plan.eps.clone(),
         label: format!("{:?}", plan.label),
         check_rtol: plan.criteria.rtol,
@@ -82,9 +75,29 @@ pub(super) fn settings_record(
         attempted_steps: 0,
         step_operations: 0,
         tangent_step_operations: 0,
-        objective: objective_words(problem, &arguments.solver),
+        objective: objective_words(problem, solver),
         notes: problem.notes.clone(),
         baseline: None,
+    })
+}
+
+/// What was asked of a sweep, without results.
+pub(super) fn settings_record(
+    arguments: &Arguments,
+    problem: &OdeProblem,
+    plan: &CheckPlan,
+    engines: &Engines,
+    gradient: String,
+) -> Result<RunRecord, CliError> {
+    let random = || format!("random:{} by {}", arguments.points, arguments.draw.word());
+    Ok(RunRecord {
+        steps: arguments.check.steps.word(),
+        gradient,
+        mode: arguments.localise.mode.word(),
+        by: arguments.localise.by.map(GroupKind::name),
+        at: arguments.at.clone().unwrap_or_else(random),
+        seed: arguments.seed,
+        ..plan_record("sweep", problem, plan, engines, &arguments.solver)?
     })
 }
 

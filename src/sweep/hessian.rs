@@ -54,6 +54,7 @@ pub struct PointCurvature {
     /// likelihoods, per relative change of either parameter on its scale: entries below the last digit
     /// of this are lost in the rounding of states. `[column][component]`.
     pub resolution: Vec<f64>,
+    /// By differentiating the program twice.
     pub hessian: OwnHessian,
 }
 

@@ -1,9 +1,10 @@
 //! The compute shader of a step program, from the template in `shaders/`.
 
 use crate::engine::EngineError;
+use crate::program::Program;
 use crate::program::wgsl::{literal, operand, print_body};
 use crate::rosenbrock::{ReverseStep, StepProgram};
-use minijinja::{Environment, UndefinedBehavior, context};
+use minijinja::{Environment, UndefinedBehavior, Value, context};
 
 const TEMPLATE: &str = include_str!("../../../shaders/integrate.wgsl");
 const REVERSE: &str = include_str!("../../../shaders/reverse.wgsl");
@@ -12,38 +13,39 @@ const LIBRARY: &str = include_str!("../../../shaders/math_f64.wgsl");
 /// Invocations of a workgroup.
 pub const WORKGROUP_SIZE: u32 = 32;
 
+/// A template with these values around a program, and the functions that it calls.
+fn kernel(template: &str, program: &Program, values: Value) -> Result<String, EngineError> {
+    let mut environment = Environment::new();
+    environment.set_undefined_behavior(UndefinedBehavior::Strict);
+    let kernel = environment.render_str(template, values).map_err(|reason| {
+        EngineError::Shader { ops: program.ops().len(), reason: format!("{reason:#}") }
+    })?;
+    Ok(format!("{kernel}\n{LIBRARY}"))
+}
+
 /// The WGSL source that integrates lanes by this step program.
 pub fn source(step: &StepProgram) -> Result<String, EngineError> {
     let program = &step.program;
     let name = |i: usize| input_name(step, i);
     let values: Vec<String> =
         program.outputs().iter().map(|&v| operand(program, v, &name)).collect();
-    let refused = |reason: minijinja::Error| EngineError::Shader {
-        ops: program.ops().len(),
-        reason: format!("{reason:#}"),
-    };
-    let mut environment = Environment::new();
-    environment.set_undefined_behavior(UndefinedBehavior::Strict);
-    environment.add_template("integrate", TEMPLATE).map_err(refused)?;
-    let kernel = environment
-        .get_template("integrate")
-        .and_then(|template| {
-            template.render(context! {
-                width => step.width,
-                slot_count => step.slot_count,
-                switch_count => step.switch_count,
-                moving_count => step.moving_count,
-                adaptive => step.adaptive,
-                workgroup_size => WORKGROUP_SIZE,
-                smallest => literal(4.0 * f64::EPSILON),
-                body => print_body(program, &name),
-                new_values => values[..step.width].to_vec(),
-                error_squared => values.get(step.width).cloned(),
-                factor => values.get(step.width + 1).cloned(),
-            })
-        })
-        .map_err(refused)?;
-    Ok(format!("{kernel}\n{LIBRARY}"))
+    kernel(
+        TEMPLATE,
+        program,
+        context! {
+                    width => step.width,
+                    slot_count => step.slot_count,
+                    switch_count => step.switch_count,
+                    moving_count => step.moving_count,
+                    adaptive => step.adaptive,
+                    workgroup_size => WORKGROUP_SIZE,
+                    smallest => literal(4.0 * f64::EPSILON),
+                    body => print_body(program, &name),
+                    new_values => values[..step.width].to_vec(),
+                    error_squared => values.get(step.width).cloned(),
+                    factor => values.get(step.width + 1).cloned(),
+        },
+    )
 }
 
 /// The WGSL sources that take lanes forwards, writing down their states, and backwards.
@@ -60,31 +62,22 @@ pub fn reverse_sources(
         };
         let values: Vec<String> =
             program.outputs().iter().map(|&v| operand(program, v, &name)).collect();
-        let refused = |reason: minijinja::Error| EngineError::Shader {
-            ops: program.ops().len(),
-            reason: format!("{reason:#}"),
-        };
-        let mut environment = Environment::new();
-        environment.set_undefined_behavior(UndefinedBehavior::Strict);
-        environment.add_template("reverse", REVERSE).map_err(refused)?;
-        let kernel = environment
-            .get_template("reverse")
-            .and_then(|template| {
-                template.render(context! {
-                    backward => is_backward,
-                    state_count => n,
-                    slot_count => step.carried_count,
-                    switch_count => step.switch_count,
-                    adjoint_count => m,
-                    workgroup_size => WORKGROUP_SIZE,
-                    body => print_body(program, &name),
-                    of_states => values[..n].to_vec(),
-                    of_slots => values.get(n..n + m).unwrap_or_default().to_vec(),
-                    of_times => values.get(n + m..).unwrap_or_default().to_vec(),
-                })
-            })
-            .map_err(refused)?;
-        Ok(format!("{kernel}\n{LIBRARY}"))
+        kernel(
+            REVERSE,
+            program,
+            context! {
+                        backward => is_backward,
+                        state_count => n,
+                        slot_count => step.carried_count,
+                        switch_count => step.switch_count,
+                        adjoint_count => m,
+                        workgroup_size => WORKGROUP_SIZE,
+                        body => print_body(program, &name),
+                        of_states => values[..n].to_vec(),
+                        of_slots => values.get(n..n + m).unwrap_or_default().to_vec(),
+                        of_times => values.get(n + m..).unwrap_or_default().to_vec(),
+            },
+        )
     };
     Ok([render(false)?, render(true)?])
 }
