@@ -4,8 +4,9 @@
 //! point, or, where probes choose their own, along these. Components are compared row by row, so
 //! that rows which the moved parameter cannot change leave no rounding errors behind.
 
-use super::evaluator::{Evaluator, MOST_BYTES, Part, ProbeLanes, StepMode, moves_of, sums};
+use super::evaluator::{Evaluator, MOST_BYTES, ProbeLanes, StepMode, moves_of};
 use super::integrate::{LaneSet, Run};
+use super::part::{Part, sums};
 use super::parts::{Differences, WantsFurther};
 use super::result::{Failure, PointResult, ProbePair};
 use super::second::hessians;

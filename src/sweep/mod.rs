@@ -15,6 +15,7 @@ mod journal;
 mod lanes;
 mod locate;
 mod outputs;
+mod part;
 mod parts;
 mod result;
 mod score;

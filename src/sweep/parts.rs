@@ -3,7 +3,8 @@
 //! Differences and derivatives are those of [`score`](super::score), summed by part instead of over
 //! all rows. A part whose rows a failed simulation has is NaN; the others are not lost with it.
 
-use super::evaluator::{Evaluator, MOST_BYTES, Part, sums};
+use super::evaluator::{Evaluator, MOST_BYTES};
+use super::part::{Part, sums};
 use super::result::PointResult;
 use super::score::{Affected, Moved, Scorer};
 use crate::engine::EngineError;

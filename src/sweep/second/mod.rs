@@ -8,10 +8,11 @@
 mod rows;
 mod walk;
 
-use super::evaluator::{Evaluator, Part};
+use super::evaluator::Evaluator;
 use super::hessian::OwnHessian;
 use super::integrate::{LaneSet, Run};
 use super::lanes::InitialTangents;
+use super::part::Part;
 use crate::engine::{Engine, EngineError, Kernel};
 use crate::index::{ParameterIdx, SimulationIdx};
 use crate::model::OdeProblem;
