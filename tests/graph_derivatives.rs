@@ -9,7 +9,7 @@
 //!   the rounding of the derivative in f64.
 //! - Simplifying constructors and `fuse` change values by rounding only: the oracle is a
 //!   hand-written evaluation of the unsimplified expression over std's functions.
-//! - Register allocation changes nothing at all: the interpreter against `Graph::evaluate`, to
+//! - Register allocation changes nothing at all: interpreter and machine code against `Graph::evaluate`, to
 //!   the bit, 16 lanes at a time.
 //!
 //! The tolerance of every comparison in f64 is a running error bound (Higham, *Accuracy and
@@ -19,7 +19,8 @@
 //! nothing and are counted; few may be. Injected defects show what the comparison can see.
 
 use astro_float::{BigFloat, Consts, RoundingMode, Sign};
-use gradsweep::engine::cpu::interpreter::{self, BLOCK};
+use gradsweep::engine::cpu::block::BlockProgram;
+use gradsweep::engine::cpu::interpreter::BLOCK;
 use gradsweep::graph::{
     Binary, Graph, Input, Node, NodeId, Ternary, Unary, adjoints, differentiate,
 };
@@ -27,7 +28,6 @@ use gradsweep::index::{DirectionIdx, SlotIdx, StateIdx};
 use gradsweep::program::Program;
 use gradsweep::program::forward::tangents;
 use gradsweep::program::fuse::fuse;
-use gradsweep::program::registers::RegisterProgram;
 use std::collections::BTreeMap;
 
 const EXPRESSIONS: u64 = 600;
@@ -951,7 +951,7 @@ fn count_needed(sample: &Sample) -> usize {
 /// Programs of the roots and their tangents, over lanes far outside the domains too: results are
 /// the same to the bit, a NaN is a NaN.
 #[test]
-fn the_interpreter_agrees_with_direct_evaluation_to_the_bit() {
+fn blocks_agree_with_direct_evaluation_to_the_bit() {
     let (mut compared, mut not_a_number, mut shared) = (0, 0, 0);
     for (number, sample) in samples(4000..4000 + EXPRESSIONS / 2).iter().enumerate() {
         let mut random = Random(number as u64);
@@ -972,7 +972,8 @@ fn the_interpreter_agrees_with_direct_evaluation_to_the_bit() {
         // An input that nothing reads keeps its register.
         inputs.insert(1, Input::AbsoluteTolerance);
         let program = Program::new(&graph, inputs.clone(), &roots);
-        let registers = RegisterProgram::new(&program);
+        let ways = BlockProgram::every_way(&program);
+        let registers = &ways[0].1.registers;
         assert_eq!(registers.input_count, inputs.len());
         shared += usize::from(
             registers.register_count < program.first_op() + program.ops().len().div_ceil(2),
@@ -989,27 +990,30 @@ fn the_interpreter_agrees_with_direct_evaluation_to_the_bit() {
                 };
             }
         }
-        let mut file = interpreter::new_registers(&registers);
-        // Twice over: a run must leave inputs and constants as they were.
-        for _ in 0..2 {
-            file[..lanes.len()].copy_from_slice(&lanes);
-            interpreter::run(&registers, &mut file);
-        }
-        for (i, lane_values) in lanes.iter().enumerate() {
-            assert!(file[i].iter().zip(lane_values).all(|(a, b)| a.to_bits() == b.to_bits()));
-        }
-        for w in 0..BLOCK {
+        let want: [Vec<f64>; BLOCK] = std::array::from_fn(|w| {
             let lookup = |input| lanes[inputs.iter().position(|i| *i == input).unwrap()][w];
-            let want = graph.evaluate(&roots, &lookup);
-            for (k, &register) in registers.outputs.iter().enumerate() {
-                let got = file[register as usize][w];
-                compared += 1;
-                not_a_number += usize::from(got.is_nan());
-                assert!(
-                    got.to_bits() == want[k].to_bits() || (got.is_nan() && want[k].is_nan()),
-                    "expression {number}, lane {w}, output {k}: {got:e}, not {:e}",
-                    want[k]
-                );
+            graph.evaluate(&roots, &lookup)
+        });
+        for (way, block) in &ways {
+            let mut file = block.new_file();
+            // Twice over: a run must leave inputs and constants as they were.
+            for _ in 0..2 {
+                file[..lanes.len()].copy_from_slice(&lanes);
+                block.run(&mut file);
+            }
+            for (i, lane_values) in lanes.iter().enumerate() {
+                assert!(file[i].iter().zip(lane_values).all(|(a, b)| a.to_bits() == b.to_bits()));
+            }
+            for w in 0..BLOCK {
+                for (k, &register) in block.registers.outputs.iter().enumerate() {
+                    let (got, want) = (file[register as usize][w], want[w][k]);
+                    compared += 1;
+                    not_a_number += usize::from(got.is_nan());
+                    assert!(
+                        got.to_bits() == want.to_bits() || (got.is_nan() && want.is_nan()),
+                        "expression {number}, {way}, lane {w}, output {k}: {got:e}, not {want:e}"
+                    );
+                }
             }
         }
     }

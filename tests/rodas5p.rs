@@ -14,13 +14,12 @@
 //!   extrapolation of central differences of that same replay, and closed forms.
 
 use gradsweep::engine::cpu::CpuEngine;
-use gradsweep::engine::cpu::interpreter;
+use gradsweep::engine::cpu::block::BlockProgram;
 use gradsweep::engine::{
     Batch, BatchResult, Control, Engine, LaneStatus, Schedule, Segment, Timeline,
 };
 use gradsweep::graph::{Graph, Input, NodeId, Unary};
 use gradsweep::index::{ScheduleIdx, SlotIdx, StateIdx, SwitchIdx, TimelineIdx};
-use gradsweep::program::registers::RegisterProgram;
 use gradsweep::rosenbrock::rodas5p::{A, C, D, GAMMA, STAGES, TIME};
 use gradsweep::rosenbrock::{RightHandSide, SparseLu, StepGenerator, StepProgram};
 
@@ -377,15 +376,15 @@ fn order_on_a_stiff_problem_falls_no_lower_than_three() {
     assert!(orders(&errors).iter().all(|order| *order > 3.0 - 0.2), "{errors:?}");
 }
 
-/// One step of a program through the interpreter: its outputs.
+/// One step of a program over a block of one lane: its outputs.
 fn one_step(
-    registers: &RegisterProgram,
+    program: &BlockProgram,
     step: &StepProgram,
     x: &[f64],
     [t, h]: [f64; 2],
     tolerances: [f64; 2],
 ) -> Vec<f64> {
-    let mut file = interpreter::new_registers(registers);
+    let mut file = program.new_file();
     for (i, &value) in x.iter().enumerate() {
         file[i][0] = value;
     }
@@ -396,8 +395,8 @@ fn one_step(
         file[at + 2][0] = tolerances[0];
         file[at + 3][0] = tolerances[1];
     }
-    interpreter::run(registers, &mut file);
-    registers.outputs.iter().map(|&r| file[r as usize][0]).collect()
+    program.run(&mut file);
+    program.registers.outputs.iter().map(|&r| file[r as usize][0]).collect()
 }
 
 /// The error estimate of one step shrinks as h⁵, as that of a method of order 4 does. With rtol 0
@@ -405,7 +404,7 @@ fn one_step(
 #[test]
 fn the_error_estimate_has_order_five_in_a_step() {
     let step = rotation().adaptive();
-    let registers = RegisterProgram::new(&step.program);
+    let registers = BlockProgram::new(&step.program);
     let start = rotation_solution(0.3);
     let errors: Vec<f64> = [0.04, 0.02, 0.01, 0.005]
         .iter()
@@ -429,15 +428,15 @@ fn the_error_estimate_has_order_five_in_a_step() {
 #[test]
 fn a_wrong_coefficient_breaks_the_order() {
     let step = rotation().replay();
-    let sound = RegisterProgram::new(&step.program);
-    let measure = |registers: &RegisterProgram| {
+    let sound = BlockProgram::new(&step.program);
+    let measure = |program: &BlockProgram| {
         let errors: Vec<f64> = [64, 128, 256, 512]
             .iter()
             .map(|&n| {
                 let h = 2.0 / n as f64;
                 let mut x = vec![0.5, 0.0];
                 for k in 0..n {
-                    x = one_step(registers, &step, &x, [h * k as f64, h], [0.0; 2]);
+                    x = one_step(program, &step, &x, [h * k as f64, h], [0.0; 2]);
                 }
                 distance(&x, &rotation_solution(2.0))
             })
@@ -459,11 +458,12 @@ fn a_wrong_coefficient_breaks_the_order() {
         ("d5", D[4]),
     ];
     for (name, coefficient) in broken {
-        let mut registers = sound.clone();
-        let mut places = registers.constants.iter_mut().filter(|(_, value)| *value == coefficient);
+        let mut broken = BlockProgram::new(&step.program);
+        let mut places =
+            broken.registers.constants.iter_mut().filter(|(_, value)| *value == coefficient);
         let place = places.next().unwrap_or_else(|| panic!("{name} is a constant of the step"));
         place.1 *= 1.0 + 1e-6;
-        let measured = measure(&registers);
+        let measured = measure(&broken);
         println!("{name}: {measured:.2?}");
         let lowest = measured.iter().copied().fold(f64::INFINITY, f64::min);
         assert!(lowest < 4.5, "{name}: {measured:?}");

@@ -1,18 +1,18 @@
 //! Expressions with their first and second derivatives along parameters.
 
-use crate::engine::cpu::interpreter::{self, BLOCK, Vector};
+use crate::engine::cpu::block::BlockProgram;
+use crate::engine::cpu::interpreter::BLOCK;
 use crate::graph::{Graph, Input, NodeId, Substitution};
 use crate::index::SlotIdx;
 use crate::program::Program;
 use crate::program::forward::{Directions, tangents};
 use crate::program::fuse::fuse;
-use crate::program::registers::RegisterProgram;
 
 /// Compiled expressions: values, then their derivatives along so many inner directions, along an
 /// outer one, and along each inner and the outer one; see [`Directions::Second`].
 pub struct Jets {
     inputs: Vec<Input>,
-    program: RegisterProgram,
+    program: BlockProgram,
 }
 
 impl Jets {
@@ -37,7 +37,7 @@ impl Jets {
         outputs.extend(dense.into_iter().flatten());
         let inputs = graph.inputs_of(&outputs);
         let program = Program::new(&graph, inputs.clone(), &outputs);
-        Self { inputs, program: RegisterProgram::new(&program) }
+        Self { inputs, program: BlockProgram::new(&program) }
     }
 
     /// Evaluates them for so many items, where `input(item, input)` is what they read. `each` gets
@@ -48,8 +48,8 @@ impl Jets {
         input: impl Fn(usize, Input) -> f64,
         mut each: impl FnMut(usize, &[f64]),
     ) {
-        let mut registers: Vec<Vector> = interpreter::new_registers(&self.program);
-        let mut values = vec![0.0; self.program.outputs.len()];
+        let mut registers = self.program.new_file();
+        let mut values = vec![0.0; self.program.registers.outputs.len()];
         for first in (0..count).step_by(BLOCK) {
             let block = BLOCK.min(count - first);
             for w in 0..block {
@@ -57,9 +57,9 @@ impl Jets {
                     register[w] = input(first + w, read);
                 }
             }
-            interpreter::run(&self.program, &mut registers);
+            self.program.run(&mut registers);
             for w in 0..block {
-                for (value, &register) in values.iter_mut().zip(&self.program.outputs) {
+                for (value, &register) in values.iter_mut().zip(&self.program.registers.outputs) {
                     *value = registers[register as usize][w];
                 }
                 each(first + w, &values);

@@ -1,13 +1,13 @@
 //! Observables and noise parameters at the outputs of trajectories, and their derivatives.
 
 use super::Prediction;
-use crate::engine::cpu::interpreter::{self, BLOCK, Vector};
+use crate::engine::cpu::block::BlockProgram;
+use crate::engine::cpu::interpreter::{BLOCK, Vector};
 use crate::graph::{Graph, Input, NodeId, Substitution, differentiate};
 use crate::index::{ObservableIdx, ParameterIdx, RowIdx, SlotIdx};
 use crate::model::{OdeProblem, Row, SlotValue};
 use crate::program::Program;
 use crate::program::fuse::fuse;
-use crate::program::registers::RegisterProgram;
 
 /// A measurement row to evaluate on a trajectory.
 #[derive(Debug, Clone, Copy)]
@@ -42,8 +42,8 @@ struct Compiled {
     variables: Vec<Input>,
     /// Inputs that y reads, and that sigma reads.
     reads: [Vec<Input>; 2],
-    value: RegisterProgram,
-    derivatives: RegisterProgram,
+    value: BlockProgram,
+    derivatives: BlockProgram,
 }
 
 impl<'p> Objective<'p> {
@@ -103,11 +103,11 @@ impl<'p> Objective<'p> {
         out: &mut Vec<Prediction>,
     ) {
         let compiled = &self.observables[observable.position()];
-        let mut registers = interpreter::new_registers(&compiled.value);
-        let [y, sigma] = [0, 1].map(|i| compiled.value.outputs[i] as usize);
+        let mut registers = compiled.value.new_file();
+        let [y, sigma] = [0, 1].map(|i| compiled.value.registers.outputs[i] as usize);
         for block in items.chunks(BLOCK) {
             self.load(compiled, block, &mut registers);
-            interpreter::run(&compiled.value, &mut registers);
+            compiled.value.run(&mut registers);
             out.extend(
                 (0..block.len())
                     .map(|w| Prediction { y: registers[y][w], sigma: registers[sigma][w] }),
@@ -124,13 +124,13 @@ impl<'p> Objective<'p> {
         mut each: impl FnMut(usize, Prediction, &[f64], &[f64]),
     ) {
         let compiled = &self.observables[observable.position()];
-        let mut registers = interpreter::new_registers(&compiled.derivatives);
-        let outputs = &compiled.derivatives.outputs;
+        let mut registers = compiled.derivatives.new_file();
+        let outputs = &compiled.derivatives.registers.outputs;
         let count = compiled.variables.len();
         let mut values = vec![0.0; outputs.len()];
         for (b, block) in items.chunks(BLOCK).enumerate() {
             self.load(compiled, block, &mut registers);
-            interpreter::run(&compiled.derivatives, &mut registers);
+            compiled.derivatives.run(&mut registers);
             for w in 0..block.len() {
                 for (value, &register) in values.iter_mut().zip(outputs) {
                     *value = registers[register as usize][w];
@@ -203,8 +203,8 @@ impl Compiled {
             inputs,
             variables,
             reads,
-            value: RegisterProgram::new(&value),
-            derivatives: RegisterProgram::new(&derivatives),
+            value: BlockProgram::new(&value),
+            derivatives: BlockProgram::new(&derivatives),
         }
     }
 }

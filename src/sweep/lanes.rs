@@ -1,32 +1,32 @@
 //! Points and simulations as lanes: slot values, initial states, first step sizes.
 
 use crate::engine::Timeline;
-use crate::engine::cpu::interpreter::{self, BLOCK, Vector};
+use crate::engine::cpu::block::BlockProgram;
+use crate::engine::cpu::interpreter::BLOCK;
 use crate::graph::{Graph, Input, NodeId, adjoints};
 use crate::index::{SimulationIdx, SlotIdx, StateIdx, SwitchIdx};
 use crate::model::{OdeProblem, SlotValue};
 use crate::program::Program;
 use crate::program::forward::{Directions, tangents};
 use crate::program::fuse::fuse;
-use crate::program::registers::RegisterProgram;
 
 /// Programs that prepare lanes.
 pub struct LanePreparation<'p> {
     problem: &'p OdeProblem,
-    initial: RegisterProgram,
-    rhs: RegisterProgram,
+    initial: BlockProgram,
+    rhs: BlockProgram,
     rhs_inputs: Vec<Input>,
 }
 
 /// A program for initial values with their tangents along some directions.
 pub struct InitialTangents {
-    program: RegisterProgram,
+    program: BlockProgram,
     width: usize,
 }
 
 /// A program for the adjoints of some slots through the initial values.
 pub struct InitialAdjoints {
-    program: RegisterProgram,
+    program: BlockProgram,
     /// Those whose adjoints it gives.
     pub slots: Vec<SlotIdx>,
 }
@@ -48,8 +48,8 @@ impl<'p> LanePreparation<'p> {
         let rhs = Program::new(&graph, rhs_inputs.clone(), &problem.rhs.derivatives);
         Self {
             problem,
-            initial: RegisterProgram::new(&initial),
-            rhs: RegisterProgram::new(&rhs),
+            initial: BlockProgram::new(&initial),
+            rhs: BlockProgram::new(&rhs),
             rhs_inputs,
         }
     }
@@ -79,7 +79,7 @@ impl<'p> LanePreparation<'p> {
         lanes: usize,
         slots: &[f64],
     ) -> Vec<f64> {
-        debug_assert_eq!(program.program.outputs.len(), program.width);
+        debug_assert_eq!(program.program.registers.outputs.len(), program.width);
         run_rows(&program.program, lanes, slots)
     }
 
@@ -93,10 +93,7 @@ impl<'p> LanePreparation<'p> {
         let mut inputs = slot_inputs(self.problem);
         inputs.extend(directions.inputs());
         let width = roots.len();
-        InitialTangents {
-            program: RegisterProgram::new(&Program::new(&graph, inputs, &roots)),
-            width,
-        }
+        InitialTangents { program: BlockProgram::new(&Program::new(&graph, inputs, &roots)), width }
     }
 
     /// The program for the adjoints of those of `slots` that lanes carry through the initial values.
@@ -113,7 +110,7 @@ impl<'p> LanePreparation<'p> {
         let outputs = adjoints(&mut graph, &roots, &wanted);
         let mut inputs = slot_inputs(self.problem);
         inputs.extend(of_states);
-        let program = RegisterProgram::new(&Program::new(&graph, inputs, &outputs));
+        let program = BlockProgram::new(&Program::new(&graph, inputs, &outputs));
         InitialAdjoints { program, slots }
     }
 
@@ -218,10 +215,10 @@ fn slot_inputs(problem: &OdeProblem) -> Vec<Input> {
 }
 
 /// Runs a program for each row of inputs: `[row][input]` to `[row][output]`.
-fn run_rows(program: &RegisterProgram, rows: usize, inputs: &[f64]) -> Vec<f64> {
-    let mut registers: Vec<Vector> = interpreter::new_registers(program);
-    let mut results = Vec::with_capacity(rows * program.outputs.len());
-    let width = program.input_count;
+fn run_rows(program: &BlockProgram, rows: usize, inputs: &[f64]) -> Vec<f64> {
+    let mut registers = program.new_file();
+    let mut results = Vec::with_capacity(rows * program.registers.outputs.len());
+    let width = program.registers.input_count;
     for first in (0..rows).step_by(BLOCK) {
         let count = BLOCK.min(rows - first);
         for w in 0..count {
@@ -230,9 +227,9 @@ fn run_rows(program: &RegisterProgram, rows: usize, inputs: &[f64]) -> Vec<f64> 
                 register[w] = *value;
             }
         }
-        interpreter::run(program, &mut registers);
+        program.run(&mut registers);
         for w in 0..count {
-            results.extend(program.outputs.iter().map(|&r| registers[r as usize][w]));
+            results.extend(program.registers.outputs.iter().map(|&r| registers[r as usize][w]));
         }
     }
     results

@@ -15,15 +15,6 @@ pub const BLOCK: usize = 16;
 /// One value of each lane of a block.
 pub type Vector = [f64; BLOCK];
 
-/// The registers of a program, constants loaded.
-pub fn new_registers(program: &RegisterProgram) -> Vec<Vector> {
-    let mut registers = vec![[0.0; BLOCK]; program.register_count];
-    for &(register, value) in &program.constants {
-        registers[register as usize] = [value; BLOCK];
-    }
-    registers
-}
-
 /// Runs all instructions over the registers.
 ///
 /// # Panics
@@ -35,7 +26,21 @@ pub fn run(program: &RegisterProgram, registers: &mut [Vector]) {
     }));
     // SAFETY: `RegisterProgram::new` numbers registers below `register_count`, which the
     // assertion above holds the file to.
-    unsafe { run_instructions(&program.instructions, registers.as_mut_ptr()) }
+    unsafe { run_instructions::<BLOCK>(&program.instructions, registers.as_mut_ptr()) }
+}
+
+/// One instruction on some lanes of a register file, `registers` pointing to the first: what
+/// machine code calls.
+///
+/// # Safety
+/// The file has every register of the instruction, and so many lanes from that one on.
+#[cfg(target_arch = "x86_64")]
+pub unsafe extern "sysv64" fn run_one<const LANES: usize>(
+    instruction: *const Instruction,
+    registers: *mut f64,
+) {
+    // SAFETY: the caller's promise.
+    unsafe { run_instructions::<LANES>(std::slice::from_ref(&*instruction), registers.cast()) }
 }
 
 /// Lanes that are computed at a time: operands are read before the result is written, so that a
@@ -48,14 +53,14 @@ type Chunk = [f64; CHUNK];
 /// first, they would be written twice, with a stall in between (measured: half the run time).
 ///
 /// # Safety
-/// All pointers are valid for a [`Vector`]; they may be equal.
+/// All pointers are valid for so many lanes; they may be equal.
 #[inline(always)]
-unsafe fn apply(
+unsafe fn apply<const LANES: usize>(
     target: *mut Vector,
     [a, b, c]: [*const Vector; 3],
     f: impl Fn(f64, f64, f64) -> f64,
 ) {
-    for chunk in 0..BLOCK / CHUNK {
+    for chunk in 0..LANES / CHUNK {
         // SAFETY: the caller's promise; chunks lie inside a vector.
         unsafe {
             let x: Chunk = a.cast::<Chunk>().add(chunk).read();
@@ -68,13 +73,17 @@ unsafe fn apply(
 }
 
 /// # Safety
-/// `registers` points to a file that has every register of the instructions.
+/// `registers` points to a file that has every register of the instructions, and so many lanes
+/// in each from there on.
 #[multiversion::multiversion(targets(
     "x86_64+avx512f+avx512dq+avx512vl+avx2+fma",
     "x86_64+avx2+fma",
     "aarch64+neon"
 ))]
-unsafe fn run_instructions(instructions: &[Instruction], registers: *mut Vector) {
+unsafe fn run_instructions<const LANES: usize>(
+    instructions: &[Instruction],
+    registers: *mut Vector,
+) {
     use Opcode as O;
     for instruction in instructions {
         // SAFETY: the caller's promise.
@@ -85,7 +94,7 @@ unsafe fn run_instructions(instructions: &[Instruction], registers: *mut Vector)
             let target = at(instruction.target);
             macro_rules! lanes {
                 ($f:expr) => {
-                    apply(target, operands, $f)
+                    apply::<LANES>(target, operands, $f)
                 };
             }
             match instruction.opcode {
@@ -126,5 +135,26 @@ unsafe fn run_instructions(instructions: &[Instruction], registers: *mut Vector)
                 O::Unary(Unary::Atanh) => lanes!(|x, _, _| elementary::atanh(x)),
             }
         }
+    }
+}
+
+/// The instruction set that the interpreter takes on this machine.
+pub fn simd_name() -> &'static str {
+    #[cfg(target_arch = "x86_64")]
+    {
+        if std::is_x86_feature_detected!("avx512f")
+            && std::is_x86_feature_detected!("avx512dq")
+            && std::is_x86_feature_detected!("avx512vl")
+        {
+            return "AVX-512";
+        }
+        if std::is_x86_feature_detected!("avx2") && std::is_x86_feature_detected!("fma") {
+            return "AVX2";
+        }
+        "SSE2"
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    {
+        "scalar or NEON"
     }
 }

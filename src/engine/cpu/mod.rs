@@ -1,16 +1,19 @@
 //! The CPU engine: step programs run operation by operation over blocks of lanes.
 
+pub mod block;
 pub mod interpreter;
 mod lane;
+#[cfg(target_arch = "x86_64")]
+mod machine;
 mod reverse;
 
 use super::{
     Batch, BatchResult, Control, Engine, EngineError, Kernel, LaneReport, LaneStatus,
     ReverseKernel, Schedule, output_offsets,
 };
-use crate::program::registers::RegisterProgram;
 use crate::rosenbrock::{ReverseStep, StepProgram};
-use interpreter::{BLOCK, Vector};
+use block::{BlockProgram, RegisterFile};
+use interpreter::BLOCK;
 use lane::{Attempt, Lane};
 use rayon::prelude::*;
 pub(super) use reverse::planned_steps;
@@ -25,7 +28,11 @@ pub struct CpuEngine;
 impl Engine for CpuEngine {
     fn describe(&self) -> String {
         let threads = rayon::current_num_threads();
-        format!("cpu ({threads} thread{}, {})", if threads == 1 { "" } else { "s" }, simd_name())
+        format!(
+            "cpu ({threads} thread{}, {})",
+            if threads == 1 { "" } else { "s" },
+            block::describe()
+        )
     }
 
     fn preferred_lanes(&self) -> usize {
@@ -33,10 +40,7 @@ impl Engine for CpuEngine {
     }
 
     fn prepare(&self, step: &StepProgram) -> Result<Box<dyn Kernel>, EngineError> {
-        Ok(Box::new(CpuKernel {
-            registers: RegisterProgram::new(&step.program),
-            step: step.clone(),
-        }))
+        Ok(Box::new(CpuKernel { program: BlockProgram::new(&step.program), step: step.clone() }))
     }
 }
 
@@ -45,30 +49,9 @@ pub(super) fn reverse_kernel(replay: &StepProgram, step: &ReverseStep) -> Box<dy
     Box::new(reverse::CpuReverseKernel::new(replay, step))
 }
 
-/// The instruction set that the interpreter takes on this machine.
-fn simd_name() -> &'static str {
-    #[cfg(target_arch = "x86_64")]
-    {
-        if std::is_x86_feature_detected!("avx512f")
-            && std::is_x86_feature_detected!("avx512dq")
-            && std::is_x86_feature_detected!("avx512vl")
-        {
-            return "AVX-512";
-        }
-        if std::is_x86_feature_detected!("avx2") && std::is_x86_feature_detected!("fma") {
-            return "AVX2";
-        }
-        "SSE2"
-    }
-    #[cfg(not(target_arch = "x86_64"))]
-    {
-        "scalar or NEON"
-    }
-}
-
 struct CpuKernel {
     step: StepProgram,
-    registers: RegisterProgram,
+    program: BlockProgram,
 }
 
 impl Kernel for CpuKernel {
@@ -115,7 +98,7 @@ struct BlockRun<'a> {
     /// Offset at which this task's outputs start.
     origin: usize,
     outputs: &'a mut [f64],
-    registers: Vec<Vector>,
+    registers: RegisterFile,
     seats: [Option<Seat<'a>>; BLOCK],
 }
 
@@ -135,7 +118,7 @@ impl<'a> BlockRun<'a> {
         first: usize,
         outputs: &'a mut [f64],
     ) -> Self {
-        let mut registers = interpreter::new_registers(&kernel.registers);
+        let mut registers = kernel.program.new_file();
         if let Control::Adaptive { rtol, atol, .. } = batch.control {
             let tolerances_at = kernel.step.tolerances_at();
             registers[tolerances_at] = [rtol; BLOCK];
@@ -158,7 +141,7 @@ impl<'a> BlockRun<'a> {
             if !any {
                 break;
             }
-            interpreter::run(&self.kernel.registers, &mut self.registers);
+            self.kernel.program.run(&mut self.registers);
             self.advance(first, &mut finished);
         }
         finished.into_iter().map(|f| f.expect("every lane ends")).collect()
@@ -236,7 +219,7 @@ impl<'a> BlockRun<'a> {
     /// Takes the outcome of the attempted step to every lane of the block.
     fn advance(&mut self, first: usize, finished: &mut [Option<(LaneReport, Schedule)>]) {
         let step = &self.kernel.step;
-        let outputs = &self.kernel.registers.outputs;
+        let outputs = &self.kernel.program.registers.outputs;
         let mut magnitudes = [0.0; BLOCK];
         for &register in &outputs[..step.width] {
             let values = self.registers[register as usize];

@@ -6,9 +6,9 @@
 //! computed again, k at a time.
 
 use super::super::{EngineError, ReverseBatch, ReverseKernel, ReverseResult, Schedule, Timeline};
-use super::interpreter::{self, BLOCK, Vector};
+use super::block::{BlockProgram, RegisterFile};
+use super::interpreter::{BLOCK, Vector};
 use super::lane::{Attempt, Lane};
-use crate::program::registers::RegisterProgram;
 use crate::rosenbrock::{ReverseStep, StepProgram};
 use rayon::prelude::*;
 
@@ -17,9 +17,9 @@ const MOST_BYTES: usize = 32 << 20;
 
 pub(super) struct CpuReverseKernel {
     replay: StepProgram,
-    forward: RegisterProgram,
+    forward: BlockProgram,
     step: ReverseStep,
-    backward: RegisterProgram,
+    backward: BlockProgram,
 }
 
 /// A step of a lane.
@@ -64,9 +64,9 @@ struct Finished {
 impl CpuReverseKernel {
     pub(super) fn new(replay: &StepProgram, step: &ReverseStep) -> Self {
         Self {
-            forward: RegisterProgram::new(&replay.program),
+            forward: BlockProgram::new(&replay.program),
             replay: replay.clone(),
-            backward: RegisterProgram::new(&step.program),
+            backward: BlockProgram::new(&step.program),
             step: step.clone(),
         }
     }
@@ -148,8 +148,8 @@ struct BlockRun<'a> {
     kernel: &'a CpuReverseKernel,
     batch: &'a ReverseBatch<'a>,
     lanes: &'a [PlannedLane<'a>],
-    forward: Vec<Vector>,
-    backward: Vec<Vector>,
+    forward: RegisterFile,
+    backward: RegisterFile,
     /// The segment whose switches each column has, forwards and backwards.
     segments: [[Option<usize>; BLOCK]; 2],
     /// Forwards and backwards.
@@ -162,8 +162,8 @@ impl<'a> BlockRun<'a> {
         batch: &'a ReverseBatch<'a>,
         lanes: &'a [PlannedLane<'a>],
     ) -> Self {
-        let mut forward = interpreter::new_registers(&kernel.forward);
-        let mut backward = interpreter::new_registers(&kernel.backward);
+        let mut forward = kernel.forward.new_file();
+        let mut backward = kernel.backward.new_file();
         let (n, carried) = (kernel.step.state_count, kernel.step.carried_count);
         for (w, lane) in lanes.iter().enumerate() {
             let initial = &batch.initial[lane.number * n..][..n];
@@ -241,8 +241,8 @@ impl<'a> BlockRun<'a> {
 
     fn step_forwards(&mut self, j: usize) {
         self.load(j, false);
-        interpreter::run(&self.kernel.forward, &mut self.forward);
-        for (i, &register) in self.kernel.forward.outputs.iter().enumerate() {
+        self.kernel.forward.run(&mut self.forward);
+        for (i, &register) in self.kernel.forward.registers.outputs.iter().enumerate() {
             let new = self.forward[register as usize];
             for (w, lane) in self.lanes.iter().enumerate() {
                 if j < lane.steps.len() {
@@ -272,8 +272,8 @@ impl<'a> BlockRun<'a> {
         self.load(j, true);
         self.backward[..n].copy_from_slice(states);
         self.backward[step.adjoints_at()..][..n].copy_from_slice(&backwards.states);
-        interpreter::run(&self.kernel.backward, &mut self.backward);
-        let outputs = &self.kernel.backward.outputs;
+        self.kernel.backward.run(&mut self.backward);
+        let outputs = &self.kernel.backward.registers.outputs;
         for (w, lane) in self.lanes.iter().enumerate() {
             let Some(planned) = lane.steps.get(j) else { continue };
             let value = |i: usize| self.backward[outputs[i] as usize][w];

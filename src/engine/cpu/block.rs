@@ -1,0 +1,121 @@
+//! A program made ready for blocks of lanes.
+
+use super::interpreter::{self, BLOCK, Vector};
+#[cfg(target_arch = "x86_64")]
+use super::machine::MachineCode;
+use crate::program::Program;
+use crate::program::registers::RegisterProgram;
+use std::ops::{Deref, DerefMut};
+
+/// Fewest instructions for which machine code is made; in less there is more loading and storing
+/// around the program than in it.
+#[cfg(target_arch = "x86_64")]
+const FEWEST_INSTRUCTIONS: usize = 8;
+
+/// A program over registers and, where the machine allows it, the same as machine code.
+pub struct BlockProgram {
+    pub registers: RegisterProgram,
+    #[cfg(target_arch = "x86_64")]
+    code: Option<MachineCode>,
+}
+
+impl BlockProgram {
+    /// Assigns registers, and makes machine code.
+    pub fn new(program: &Program) -> Self {
+        let registers = RegisterProgram::new(program);
+        #[cfg(target_arch = "x86_64")]
+        let code = (registers.instructions.len() >= FEWEST_INSTRUCTIONS)
+            .then(|| MachineCode::new(&registers))
+            .flatten();
+        Self {
+            registers,
+            #[cfg(target_arch = "x86_64")]
+            code,
+        }
+    }
+
+    /// Assigns registers only: the program is interpreted.
+    pub fn interpreted(program: &Program) -> Self {
+        Self {
+            registers: RegisterProgram::new(program),
+            #[cfg(target_arch = "x86_64")]
+            code: None,
+        }
+    }
+
+    /// The same program in every way in which this machine can run it, and how these are called.
+    /// All give the same bits.
+    pub fn every_way(program: &Program) -> Vec<(&'static str, Self)> {
+        let mut ways = vec![(interpreter::simd_name(), Self::interpreted(program))];
+        #[cfg(target_arch = "x86_64")]
+        ways.extend(
+            MachineCode::every_way(&ways[0].1.registers)
+                .map(|(name, code)| {
+                    let registers = RegisterProgram::new(program);
+                    (name, Self { registers, code: Some(code) })
+                })
+                .collect::<Vec<_>>(),
+        );
+        ways
+    }
+
+    /// Registers for a block, constants loaded.
+    pub fn new_file(&self) -> RegisterFile {
+        let mut file = RegisterFile(vec![Aligned([0.0; BLOCK]); self.registers.register_count]);
+        for &(register, value) in &self.registers.constants {
+            file[register as usize] = [value; BLOCK];
+        }
+        file
+    }
+
+    /// Runs the program over a block.
+    ///
+    /// # Panics
+    /// If there are fewer registers than the program needs.
+    pub fn run(&self, file: &mut RegisterFile) {
+        #[cfg(target_arch = "x86_64")]
+        if let Some(code) = &self.code {
+            assert!(file.len() >= self.registers.register_count, "registers of another program");
+            // SAFETY: the file is as large as the assertion says.
+            unsafe { code.run(file.as_mut_ptr()) };
+            return;
+        }
+        interpreter::run(&self.registers, file);
+    }
+}
+
+/// How programs are run on this machine, for reports.
+pub fn describe() -> &'static str {
+    #[cfg(target_arch = "x86_64")]
+    if let Some(name) = super::machine::name() {
+        return name;
+    }
+    interpreter::simd_name()
+}
+
+/// Registers begin where cache lines do, so that none of their vectors lies across two.
+#[derive(Debug, Clone, Copy)]
+#[repr(C, align(128))]
+struct Aligned(Vector);
+
+/// The registers of a block.
+#[derive(Debug, Clone)]
+pub struct RegisterFile(Vec<Aligned>);
+
+impl Deref for RegisterFile {
+    type Target = [Vector];
+
+    fn deref(&self) -> &[Vector] {
+        // SAFETY: a vector is 128 bytes, so that alignment adds none.
+        unsafe { std::slice::from_raw_parts(self.0.as_ptr().cast(), self.0.len()) }
+    }
+}
+
+impl DerefMut for RegisterFile {
+    fn deref_mut(&mut self) -> &mut [Vector] {
+        // SAFETY: as above.
+        unsafe { std::slice::from_raw_parts_mut(self.0.as_mut_ptr().cast(), self.0.len()) }
+    }
+}
+
+const _: () = assert!(size_of::<Aligned>() == size_of::<Vector>());
