@@ -210,6 +210,32 @@ fn the_gpu_engine_goes_back_as_the_cpu_engine_does() {
     }
 }
 
+/// Adapters that allow little: lanes are cut into more groups and longer trajectories into pieces, and
+/// no bit changes.
+#[test]
+fn small_adapters_go_back_to_the_same_bits() {
+    let Ok(adapter) = gpu::find(None) else { return };
+    let whole = GpuEngine::open(&adapter).unwrap();
+    let mut steps: Vec<usize> = (0..300).map(|i| 1 + (i * 7) % 23).collect();
+    steps.push(700);
+    let lanes = Lanes::new(3, &steps);
+    let expected = lanes.backwards_on(&whole);
+    let few_groups = wgpu::Limits { max_compute_workgroups_per_dimension: 2, ..Default::default() };
+    // 1,400 steps of one lane take 22,416 bytes, 33,600 with the states before each.
+    let small = wgpu::Limits { max_storage_buffer_binding_size: 30_000, ..Default::default() };
+    for (limits, repeats) in [(wgpu::Limits::default(), false), (few_groups, false), (small, true)]
+    {
+        let engine = GpuEngine::open_within(&adapter, Some(limits)).unwrap();
+        let found = lanes.backwards_on(&engine);
+        assert!(
+            (&found.states, &found.slots, &found.times)
+                == (&expected.states, &expected.slots, &expected.times)
+        );
+        // Pieces that were forgotten are gone through again.
+        assert_eq!(found.steps > expected.steps, repeats);
+    }
+}
+
 /// A trajectory too long to be written down is computed again piece by piece: to the same bits as one
 /// of which it is the second half would be, and in bounded memory.
 #[test]

@@ -1,23 +1,23 @@
 //! Device buffers: made, filled and read back.
 
-use super::Shared;
+use super::device::Device;
 use crate::engine::EngineError;
 use bytemuck::Pod;
 use wgpu::BufferUsages as Usage;
 
 /// A storage buffer that starts with `data`; one zero where `data` is empty, since bindings may
 /// not be.
-pub(super) fn filled<T: Pod>(shared: &Shared, label: &str, data: &[T]) -> wgpu::Buffer {
-    let buffer = empty(shared, label, size_of_val(data) as u64);
+pub(super) fn filled<T: Pod>(device: &Device, label: &str, data: &[T]) -> wgpu::Buffer {
+    let buffer = empty(device, label, size_of_val(data) as u64);
     if !data.is_empty() {
-        shared.queue.write_buffer(&buffer, 0, bytemuck::cast_slice(data));
+        device.queue.write_buffer(&buffer, 0, bytemuck::cast_slice(data));
     }
     buffer
 }
 
 /// A storage buffer of zeros, at least eight bytes.
-pub(super) fn empty(shared: &Shared, label: &str, bytes: u64) -> wgpu::Buffer {
-    shared.device.create_buffer(&wgpu::BufferDescriptor {
+pub(super) fn empty(device: &Device, label: &str, bytes: u64) -> wgpu::Buffer {
+    device.handle.create_buffer(&wgpu::BufferDescriptor {
         label: Some(label),
         size: bytes.next_multiple_of(8).max(8),
         usage: Usage::STORAGE | Usage::COPY_SRC | Usage::COPY_DST,
@@ -26,14 +26,14 @@ pub(super) fn empty(shared: &Shared, label: &str, bytes: u64) -> wgpu::Buffer {
 }
 
 /// A uniform buffer that starts with `data`.
-pub(super) fn uniform<T: Pod>(shared: &Shared, label: &str, data: &[T]) -> wgpu::Buffer {
-    let buffer = shared.device.create_buffer(&wgpu::BufferDescriptor {
+pub(super) fn uniform<T: Pod>(device: &Device, label: &str, data: &[T]) -> wgpu::Buffer {
+    let buffer = device.handle.create_buffer(&wgpu::BufferDescriptor {
         label: Some(label),
         size: size_of_val(data) as u64,
         usage: Usage::UNIFORM | Usage::COPY_DST,
         mapped_at_creation: false,
     });
-    shared.queue.write_buffer(&buffer, 0, bytemuck::cast_slice(data));
+    device.queue.write_buffer(&buffer, 0, bytemuck::cast_slice(data));
     buffer
 }
 
@@ -56,15 +56,15 @@ pub(super) struct Request<'a> {
 
 /// Copies parts of buffers to the host, in one submission.
 pub(super) fn read_back(
-    shared: &Shared,
+    device: &Device,
     lanes: usize,
     requests: &[Request<'_>],
 ) -> Result<Vec<HostBytes>, EngineError> {
-    let mut encoder = shared.device.create_command_encoder(&Default::default());
+    let mut encoder = device.handle.create_command_encoder(&Default::default());
     let staging: Vec<wgpu::Buffer> = requests
         .iter()
         .map(|&Request { buffer, offset, bytes }| {
-            let target = shared.device.create_buffer(&wgpu::BufferDescriptor {
+            let target = device.handle.create_buffer(&wgpu::BufferDescriptor {
                 label: Some("staging"),
                 size: bytes.max(8),
                 usage: Usage::MAP_READ | Usage::COPY_DST,
@@ -74,17 +74,17 @@ pub(super) fn read_back(
             target
         })
         .collect();
-    shared.queue.submit([encoder.finish()]);
+    device.queue.submit([encoder.finish()]);
     let failed = |reason: String| EngineError::Device { lanes, reason };
     for buffer in &staging {
         // The mapping's own error comes out of the range access below.
         buffer.map_async(wgpu::MapMode::Read, .., |_| {});
     }
-    shared
-        .device
+    device
+        .handle
         .poll(wgpu::PollType::wait_indefinitely())
         .map_err(|error| failed(error.to_string()))?;
-    shared.check(lanes)?;
+    device.check(lanes)?;
     staging
         .iter()
         .zip(requests)

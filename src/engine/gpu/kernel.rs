@@ -1,12 +1,16 @@
 //! Running a step program's shader over batches of lanes.
 
 use super::buffers::Request;
-use super::{Shared, buffers, shader};
+use super::device::Device;
+use super::groups::{self, Room};
+use super::{buffers, shader};
 use crate::engine::{
     Batch, BatchResult, Control, EngineError, Kernel, LaneReport, LaneStatus, Schedule,
     output_offsets,
 };
 use crate::rosenbrock::StepProgram;
+use rustc_hash::FxHashMap;
+use std::cmp::Reverse;
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -30,12 +34,10 @@ const FIRST_ATTEMPTS: u32 = 16;
 const MOST_ATTEMPTS: u32 = 512;
 /// Attempts whose accepted steps an adaptive dispatch has room for.
 const MOST_ADAPTIVE_ATTEMPTS: u32 = 64;
-/// Device memory that a group of lanes may take in any one buffer, whatever the adapter allows.
-pub(super) const LARGEST_BUFFER: u64 = 256 << 20;
 
 #[derive(Debug)]
 pub(super) struct GpuKernel {
-    shared: Arc<Shared>,
+    device: Arc<Device>,
     pipeline: wgpu::ComputePipeline,
     layout: wgpu::BindGroupLayout,
     width: usize,
@@ -46,13 +48,13 @@ pub(super) struct GpuKernel {
 }
 
 impl GpuKernel {
-    pub(super) fn compile(shared: Arc<Shared>, step: &StepProgram) -> Result<Self, EngineError> {
+    pub(super) fn compile(device: Arc<Device>, step: &StepProgram) -> Result<Self, EngineError> {
         let source = shader::source(step)?;
-        let layout = bind_group_layout(&shared.device, step.adaptive);
+        let layout = bind_group_layout(&device.handle, step.adaptive);
         let ops = step.program.ops().len();
-        let pipeline = compile_pipeline(&shared, "integrate", source, &layout, ops)?;
+        let pipeline = compile_pipeline(&device, "integrate", source, &layout, ops)?;
         Ok(Self {
-            shared,
+            device,
             pipeline,
             layout,
             width: step.width,
@@ -68,59 +70,89 @@ impl GpuKernel {
         self.width + 1 + usize::from(self.adaptive)
     }
 
-    /// Groups of lanes whose buffers fit.
+    /// Values of a row of tables: of a breakpoint, or of a timeline's start.
+    fn row_length(&self) -> usize {
+        2 + self.switch_count + self.moving_count
+    }
+
+    /// Lanes in the order in which they are given to the device: those that replay by the number of
+    /// their steps, so that neighbours end together, those of one schedule side by side.
+    fn order(batch: &Batch<'_>) -> Vec<usize> {
+        let mut order: Vec<usize> = (0..batch.lane_count()).collect();
+        if let Control::Replay { schedules, of_lane } = batch.control {
+            order.sort_by_key(|&lane| {
+                let schedule = of_lane[lane].position();
+                (Reverse(schedules[schedule].fractions.len()), schedule)
+            });
+        }
+        order
+    }
+
+    /// Groups of lanes, in their order, whose buffers fit.
     fn groups(
         &self,
         batch: &Batch<'_>,
+        order: &[usize],
         offsets: &[usize],
     ) -> Result<Vec<Range<usize>>, EngineError> {
-        let allowed = self.shared.max_binding.min(LARGEST_BUFFER);
-        let schedule_length = |lane: usize| match batch.control {
-            Control::Adaptive { .. } => MOST_ADAPTIVE_ATTEMPTS as usize,
-            Control::Replay { schedules, of_lane } => {
-                schedules[of_lane[lane].position()].fractions.len()
-            }
-        };
-        let rows = self.state_rows().max(self.slot_count).max(FIELDS);
-        let (mut groups, mut start) = (Vec::new(), 0);
-        let mut used = [0_u64; 3];
-        for lane in 0..batch.lane_count() {
-            let needs = [
-                8 * rows as u64,
+        let room = Room { bytes: self.device.largest_buffer, lanes: self.device.most_lanes() };
+        let rows = 8 * self.state_rows().max(self.slot_count) as u64;
+        let row = 8 * self.row_length() as u64;
+        // The last group that holds a timeline.
+        let mut holds = vec![usize::MAX; batch.timelines.len()];
+        let mut last = (usize::MAX, None);
+        groups::cut(order.len(), room, |place, group| {
+            let lane = order[place];
+            let timeline = batch.of_lane[lane].position();
+            let header = if last.0 == group { 0 } else { 16 + row };
+            let table = match holds[timeline] == group {
+                true => 0,
+                false => row * (1 + batch.timelines[timeline].segments.len() as u64),
+            };
+            holds[timeline] = group;
+            let schedule = match batch.control {
+                Control::Adaptive { .. } => None,
+                Control::Replay { of_lane, .. } => Some(of_lane[lane]),
+            };
+            let steps = match batch.control {
+                Control::Adaptive { .. } => MOST_ADAPTIVE_ATTEMPTS as usize,
+                Control::Replay { .. } if last == (group, schedule) => 0,
+                Control::Replay { schedules, of_lane } => {
+                    schedules[of_lane[lane].position()].fractions.len()
+                }
+            };
+            last = (group, schedule);
+            [
+                rows.max(4 * FIELDS as u64),
                 8 * (offsets[lane + 1] - offsets[lane]) as u64,
-                8 * schedule_length(lane) as u64,
-            ];
-            if let Some(&needed) = needs.iter().find(|&&n| n > allowed) {
-                return Err(EngineError::TooLarge { needed, allowed });
-            }
-            if used.iter().zip(needs).any(|(u, n)| u + n > allowed) {
-                groups.push(start..lane);
-                start = lane;
-                used = [0; 3];
-            }
-            used.iter_mut().zip(needs).for_each(|(u, n)| *u += n);
-        }
-        groups.push(start..batch.lane_count());
-        Ok(groups)
+                8 * steps as u64,
+                header + table,
+            ]
+        })
     }
 
     /// `[lane][row]` of the group's lanes as `[row][lane]`.
-    fn transposed(values: &[f64], rows: usize, lanes: &Range<usize>, target: &mut Vec<f64>) {
+    fn transposed(values: &[f64], rows: usize, lanes: &[usize], target: &mut Vec<f64>) {
         for row in 0..rows {
-            target.extend(lanes.clone().map(|lane| values[lane * rows + row]));
+            target.extend(lanes.iter().map(|lane| values[lane * rows + row]));
         }
     }
 
-    /// rtol, atol and all timelines; and where each timeline starts.
-    fn tables(&self, batch: &Batch<'_>) -> (Vec<f64>, Vec<u32>) {
+    /// rtol, atol and the timelines of the lanes; and where each timeline starts.
+    fn tables(&self, batch: &Batch<'_>, lanes: &[usize]) -> (Vec<f64>, FxHashMap<usize, u32>) {
         let (rtol, atol) = match batch.control {
             Control::Adaptive { rtol, atol, .. } => (rtol, atol),
             Control::Replay { .. } => (0.0, 0.0),
         };
         let mut tables = vec![rtol, atol];
-        let mut starts = Vec::with_capacity(batch.timelines.len());
-        for timeline in batch.timelines {
-            starts.push(tables.len() as u32);
+        let mut starts = FxHashMap::default();
+        for &lane in lanes {
+            let timeline = batch.of_lane[lane].position();
+            if starts.contains_key(&timeline) {
+                continue;
+            }
+            starts.insert(timeline, tables.len() as u32);
+            let timeline = &batch.timelines[timeline];
             tables.extend([timeline.t_start, 0.0]);
             tables.extend(std::iter::repeat_n(0.0, self.switch_count));
             let start = &timeline.t_start_tangents;
@@ -133,47 +165,50 @@ impl GpuKernel {
             }
         }
         // A lane that has no segment still reads one row beyond its start.
-        tables.extend(std::iter::repeat_n(0.0, 2 + self.switch_count + self.moving_count));
+        tables.extend(std::iter::repeat_n(0.0, self.row_length()));
         (tables, starts)
     }
 
     fn run_group(
         &self,
         batch: &Batch<'_>,
-        lanes: Range<usize>,
+        lanes: &[usize],
         offsets: &[usize],
         result: &mut BatchResult,
     ) -> Result<(), EngineError> {
-        let shared = &*self.shared;
+        let device = &*self.device;
         let count = lanes.len();
-        let (tables, table_starts) = self.tables(batch);
+        let (tables, table_starts) = self.tables(batch, lanes);
         let mut state = Vec::with_capacity(count * self.state_rows());
-        Self::transposed(batch.initial, self.width, &lanes, &mut state);
+        Self::transposed(batch.initial, self.width, lanes, &mut state);
         state.extend(std::iter::repeat_n(0.0, count));
         let mut slots = Vec::with_capacity(count * self.slot_count);
-        Self::transposed(batch.slots, self.slot_count, &lanes, &mut slots);
+        Self::transposed(batch.slots, self.slot_count, lanes, &mut slots);
 
         let mut progress = vec![0_u32; FIELDS * count];
-        let origin = offsets[lanes.start];
-        for (l, lane) in lanes.clone().enumerate() {
+        // Where the lanes' outputs start, and the last ones end.
+        let mut places = Vec::with_capacity(count + 1);
+        places.push(0);
+        for (l, &lane) in lanes.iter().enumerate() {
             let timeline = batch.of_lane[lane].position();
             let segments = batch.timelines[timeline].segments.len() as u32;
-            progress[TABLE * count + l] = table_starts[timeline];
+            progress[TABLE * count + l] = table_starts[&timeline];
             progress[SEGMENT_COUNT * count + l] = segments;
             progress[STATUS * count + l] = u32::from(segments == 0);
-            progress[OUTPUT * count + l] = (offsets[lane] - origin) as u32;
+            progress[OUTPUT * count + l] = places[l] as u32;
+            places.push(places[l] + offsets[lane + 1] - offsets[lane]);
         }
         let (fractions, most_attempts, max_steps) = match batch.control {
             Control::Adaptive { first_steps, max_steps, .. } => {
-                state.extend_from_slice(&first_steps[lanes.clone()]);
+                state.extend(lanes.iter().map(|&lane| first_steps[lane]));
                 let bytes = 8 * u64::from(MOST_ADAPTIVE_ATTEMPTS) * count as u64;
-                (buffers::empty(shared, "fractions", bytes), MOST_ADAPTIVE_ATTEMPTS, max_steps)
+                (buffers::empty(device, "fractions", bytes), MOST_ADAPTIVE_ATTEMPTS, max_steps)
             }
             Control::Replay { schedules, of_lane } => {
                 let mut all = Vec::new();
                 // Lanes of one point share a schedule and stand side by side.
                 let mut last = None;
-                for (l, lane) in lanes.clone().enumerate() {
+                for (l, &lane) in lanes.iter().enumerate() {
                     let fractions = &schedules[of_lane[lane].position()].fractions;
                     let start = match last {
                         Some((schedule, start)) if schedule == of_lane[lane] => start,
@@ -187,21 +222,21 @@ impl GpuKernel {
                     progress[FRACTION * count + l] = start as u32;
                     progress[FRACTION_END * count + l] = (start + fractions.len()) as u32;
                 }
-                (buffers::filled(shared, "fractions", &all), MOST_ATTEMPTS, u32::MAX)
+                (buffers::filled(device, "fractions", &all), MOST_ATTEMPTS, u32::MAX)
             }
         };
-        let output_bytes = 8 * (offsets[lanes.end] - origin) as u64;
-        let progress_buffer = buffers::filled(shared, "progress", &progress);
-        let outputs = buffers::empty(shared, "outputs", output_bytes);
+        let output_bytes = 8 * places[count] as u64;
+        let progress_buffer = buffers::filled(device, "progress", &progress);
+        let outputs = buffers::empty(device, "outputs", output_bytes);
         let mut active: Vec<u32> = (0..count as u32)
             .filter(|&l| progress[STATUS * count + l as usize] == RUNNING)
             .collect();
-        let active_buffer = buffers::filled(shared, "lanes", &active);
+        let active_buffer = buffers::filled(device, "lanes", &active);
         let mut attempts = FIRST_ATTEMPTS.min(most_attempts);
-        let run = buffers::uniform(shared, "run", &[0_u32; 4]);
-        let state = buffers::filled(shared, "state", &state);
-        let slots = buffers::filled(shared, "slots", &slots);
-        let tables = buffers::filled(shared, "tables", &tables);
+        let run = buffers::uniform(device, "run", &[0_u32; 4]);
+        let state = buffers::filled(device, "state", &state);
+        let slots = buffers::filled(device, "slots", &slots);
+        let tables = buffers::filled(device, "tables", &tables);
         let bound =
             [&run, &active_buffer, &slots, &state, &progress_buffer, &tables, &fractions, &outputs];
         let entries: Vec<wgpu::BindGroupEntry<'_>> = bound
@@ -212,7 +247,7 @@ impl GpuKernel {
                 resource: b.as_entire_binding(),
             })
             .collect();
-        let bindings = shared.device.create_bind_group(&wgpu::BindGroupDescriptor {
+        let bindings = device.handle.create_bind_group(&wgpu::BindGroupDescriptor {
             label: Some("integrate"),
             layout: &self.layout,
             entries: &entries,
@@ -220,8 +255,8 @@ impl GpuKernel {
 
         while !active.is_empty() {
             let settings = [active.len() as u32, count as u32, attempts, max_steps];
-            shared.queue.write_buffer(&run, 0, bytemuck::cast_slice(&settings));
-            shared.queue.write_buffer(&active_buffer, 0, bytemuck::cast_slice(&active));
+            device.queue.write_buffer(&run, 0, bytemuck::cast_slice(&settings));
+            device.queue.write_buffer(&active_buffer, 0, bytemuck::cast_slice(&active));
             let began = Instant::now();
             self.dispatch(&bindings, active.len());
             let whole = |buffer, bytes| Request { buffer, offset: 0, bytes };
@@ -229,7 +264,7 @@ impl GpuKernel {
             if self.adaptive {
                 requests.push(whole(&fractions, 8 * u64::from(attempts) * count as u64));
             }
-            let bytes = buffers::read_back(shared, count, &requests)?;
+            let bytes = buffers::read_back(device, count, &requests)?;
             let took = began.elapsed();
             let fields = bytes[0].values(progress.len());
             progress.copy_from_slice(fields);
@@ -238,11 +273,11 @@ impl GpuKernel {
                 for &l in &active {
                     let l = l as usize;
                     let taken = progress[FRACTION * count + l] as usize;
-                    let schedule = &mut result.schedules[lanes.start + l];
+                    let schedule = &mut result.schedules[lanes[l]];
                     schedule.fractions.extend((0..taken).map(|k| accepted[k * count + l]));
                     progress[FRACTION * count + l] = 0;
                 }
-                shared.queue.write_buffer(&progress_buffer, 0, bytemuck::cast_slice(&progress));
+                device.queue.write_buffer(&progress_buffer, 0, bytemuck::cast_slice(&progress));
             }
             active.retain(|&l| progress[STATUS * count + l as usize] == RUNNING);
             // The number of attempts in a dispatch never changes a result.
@@ -257,12 +292,12 @@ impl GpuKernel {
             Request { buffer: &outputs, offset: 0, bytes: output_bytes },
             Request { buffer: &state, offset: self.width as u64 * row_bytes, bytes: row_bytes },
         ];
-        let bytes = buffers::read_back(shared, count, &requests)?;
-        let values: &[f64] = bytes[0].values(offsets[lanes.end] - origin);
+        let bytes = buffers::read_back(device, count, &requests)?;
+        let values: &[f64] = bytes[0].values(places[count]);
         let done: &[f64] = bytes[1].values(count);
-        for (l, lane) in lanes.enumerate() {
+        for (l, &lane) in lanes.iter().enumerate() {
             let reached = progress[OUTPUT * count + l] as usize;
-            let start = offsets[lane] - origin;
+            let start = places[l];
             result.outputs[offsets[lane]..offsets[lane] + (reached - start)]
                 .copy_from_slice(&values[start..reached]);
             let timeline = &batch.timelines[batch.of_lane[lane].position()];
@@ -284,29 +319,27 @@ impl GpuKernel {
     }
 
     fn dispatch(&self, bindings: &wgpu::BindGroup, active: usize) {
-        let groups = (active as u32).div_ceil(shader::WORKGROUP_SIZE);
-        let x = groups.min(self.shared.max_groups);
-        let y = groups.div_ceil(x);
-        let mut encoder = self.shared.device.create_command_encoder(&Default::default());
+        let [x, y] = self.device.workgroups(active);
+        let mut encoder = self.device.handle.create_command_encoder(&Default::default());
         {
             let mut pass = encoder.begin_compute_pass(&Default::default());
             pass.set_pipeline(&self.pipeline);
             pass.set_bind_group(0, bindings, &[]);
             pass.dispatch_workgroups(x, y, 1);
         }
-        self.shared.queue.submit([encoder.finish()]);
+        self.device.queue.submit([encoder.finish()]);
     }
 }
 
 /// Compiles a shader whose program has so many operations.
 pub(super) fn compile_pipeline(
-    shared: &Shared,
+    device: &Device,
     label: &str,
     source: String,
     layout: &wgpu::BindGroupLayout,
     ops: usize,
 ) -> Result<wgpu::ComputePipeline, EngineError> {
-    let device = &shared.device;
+    let device = &device.handle;
     let scope = device.push_error_scope(wgpu::ErrorFilter::Validation);
     let internal = device.push_error_scope(wgpu::ErrorFilter::Internal);
     let descriptor = wgpu::ShaderModuleDescriptor {
@@ -403,10 +436,9 @@ impl Kernel for GpuKernel {
             reports: vec![pending; lanes],
             schedules: vec![Schedule::default(); if self.adaptive { lanes } else { 0 }],
         };
-        for group in self.groups(batch, &offsets)? {
-            if !group.is_empty() {
-                self.run_group(batch, group, &offsets, &mut result)?;
-            }
+        let order = Self::order(batch);
+        for group in self.groups(batch, &order, &offsets)? {
+            self.run_group(batch, &order[group], &offsets, &mut result)?;
         }
         result.offsets = offsets;
         Ok(result)

@@ -5,8 +5,10 @@
 //! pieces are kept, and the pieces computed again, as on the CPU.
 
 use super::buffers::{self, Request};
-use super::kernel::{DISPATCH_TARGET, LARGEST_BUFFER, compile_pipeline, layout_of};
-use super::{Shared, shader};
+use super::device::Device;
+use super::groups::Room;
+use super::kernel::{DISPATCH_TARGET, compile_pipeline, layout_of};
+use super::shader;
 use crate::engine::cpu::planned_steps;
 use crate::engine::{EngineError, ReverseBatch, ReverseKernel, ReverseResult};
 use crate::rosenbrock::{ReverseStep, StepProgram};
@@ -22,7 +24,7 @@ const PLAN_BYTES: u64 = 16;
 
 #[derive(Debug)]
 pub(super) struct GpuReverseKernel {
-    shared: Arc<Shared>,
+    device: Arc<Device>,
     layout: wgpu::BindGroupLayout,
     /// Forwards, backwards.
     pipelines: [wgpu::ComputePipeline; 2],
@@ -48,7 +50,7 @@ struct Group<'a> {
 impl Group<'_> {
     /// Takes the lanes through some steps of the piece on the tape.
     fn go(&mut self, steps: Range<u32>, is_backward: bool) -> Result<(), EngineError> {
-        let shared = &*self.kernel.shared;
+        let device = &*self.kernel.device;
         let mut left = steps;
         while !left.is_empty() {
             let count = self.attempts.min(left.len() as u32);
@@ -60,23 +62,22 @@ impl Group<'_> {
                 left.start - count
             };
             let settings = [self.lanes, first_step, count, self.tape_start];
-            shared.queue.write_buffer(&self.run, 0, bytemuck::cast_slice(&settings));
+            device.queue.write_buffer(&self.run, 0, bytemuck::cast_slice(&settings));
             let began = Instant::now();
-            let groups = self.lanes.div_ceil(shader::WORKGROUP_SIZE);
-            let x = groups.min(shared.max_groups);
-            let mut encoder = shared.device.create_command_encoder(&Default::default());
+            let [x, y] = device.workgroups(self.lanes as usize);
+            let mut encoder = device.handle.create_command_encoder(&Default::default());
             {
                 let mut pass = encoder.begin_compute_pass(&Default::default());
                 pass.set_pipeline(&self.kernel.pipelines[usize::from(is_backward)]);
                 pass.set_bind_group(0, &self.bindings[usize::from(is_backward)], &[]);
-                pass.dispatch_workgroups(x, groups.div_ceil(x), 1);
+                pass.dispatch_workgroups(x, y, 1);
             }
-            shared.queue.submit([encoder.finish()]);
+            device.queue.submit([encoder.finish()]);
             let lanes = self.lanes as usize;
             let failed =
                 |error: wgpu::PollError| EngineError::Device { lanes, reason: error.to_string() };
-            shared.device.poll(wgpu::PollType::wait_indefinitely()).map_err(failed)?;
-            shared.check(lanes)?;
+            device.handle.poll(wgpu::PollType::wait_indefinitely()).map_err(failed)?;
+            device.check(lanes)?;
             // The number of steps in a dispatch never changes a result.
             let took = began.elapsed();
             if took < DISPATCH_TARGET / 2 {
@@ -89,22 +90,22 @@ impl Group<'_> {
     }
 
     fn copy(&self, from: (&wgpu::Buffer, u64), to: (&wgpu::Buffer, u64), bytes: u64) {
-        let shared = &*self.kernel.shared;
-        let mut encoder = shared.device.create_command_encoder(&Default::default());
+        let device = &*self.kernel.device;
+        let mut encoder = device.handle.create_command_encoder(&Default::default());
         encoder.copy_buffer_to_buffer(from.0, from.1, to.0, to.1, bytes);
-        shared.queue.submit([encoder.finish()]);
+        device.queue.submit([encoder.finish()]);
     }
 }
 
 impl GpuReverseKernel {
     pub(super) fn compile(
-        shared: Arc<Shared>,
+        device: Arc<Device>,
         replay: &StepProgram,
         step: &ReverseStep,
     ) -> Result<Self, EngineError> {
         let storage = |read_only| wgpu::BufferBindingType::Storage { read_only };
         let layout = layout_of(
-            &shared.device,
+            &device.handle,
             &[
                 wgpu::BufferBindingType::Uniform,
                 storage(true),
@@ -118,10 +119,10 @@ impl GpuReverseKernel {
         );
         let [forward, backward] = shader::reverse_sources(replay, step)?;
         let ops = step.program.ops().len();
-        let forward = compile_pipeline(&shared, "forwards", forward, &layout, ops)?;
-        let backward = compile_pipeline(&shared, "backwards", backward, &layout, ops)?;
+        let forward = compile_pipeline(&device, "forwards", forward, &layout, ops)?;
+        let backward = compile_pipeline(&device, "backwards", backward, &layout, ops)?;
         Ok(Self {
-            shared,
+            device,
             layout,
             pipelines: [forward, backward],
             state_count: step.state_count,
@@ -132,40 +133,46 @@ impl GpuReverseKernel {
         })
     }
 
-    /// Largest buffer to use, in bytes.
-    fn allowed(&self) -> u64 {
-        self.shared.max_binding.min(LARGEST_BUFFER)
-    }
-
     /// Steps of a piece, of so many steps of so many lanes.
     fn piece(&self, steps: u64, lanes: u64) -> u64 {
         let each = 8 * self.state_count as u64 * lanes;
-        if steps * each <= self.allowed() { steps } else { steps.isqrt() + 1 }.max(1)
+        if steps * each <= self.device.largest_buffer { steps } else { steps.isqrt() + 1 }.max(1)
     }
 
     /// Groups of lanes, in order of their steps, whose buffers fit.
-    fn groups(&self, order: &[usize], steps: &[usize]) -> Result<Vec<Range<usize>>, EngineError> {
-        let allowed = self.allowed();
+    fn groups(
+        &self,
+        batch: &ReverseBatch<'_>,
+        order: &[usize],
+    ) -> Result<Vec<Range<usize>>, EngineError> {
+        let room = Room { bytes: self.device.largest_buffer, lanes: self.device.most_lanes() };
+        let n = self.state_count;
         let (mut groups, mut start) = (Vec::new(), 0);
         while start < order.len() {
-            let most = steps[order[start]] as u64;
-            let bytes = |lanes: u64| {
-                let states = 8 * (self.state_count + self.slot_count + self.carried_count) as u64;
+            let most = batch.schedules[order[start]].fractions.len() as u64;
+            let rows = 8 * (n + self.slot_count.max(self.carried_count)) as u64;
+            let needs = |lanes: u64, tables: u64| {
                 let piece = self.piece(most, lanes);
                 let kept = piece.max(most.div_ceil(piece));
-                let tape = kept * 8 * self.state_count as u64;
-                let plan = (most + 1) * PLAN_BYTES;
-                lanes * states.max(tape).max(plan)
+                let tape = kept * 8 * n as u64;
+                [lanes * rows, lanes * tape, lanes * (most + 1) * PLAN_BYTES, tables]
             };
-            if bytes(1) > allowed {
-                return Err(EngineError::TooLarge { needed: bytes(1), allowed });
+            let (mut end, mut tables) = (start, 0);
+            while end < order.len() && end - start < room.lanes {
+                let timeline = &batch.timelines[batch.of_lane[order[end]].position()];
+                let switches = timeline.segments.len() * self.switch_count;
+                let more = 8 * (switches + timeline.output_count() * n) as u64;
+                if let Err(error) = room.check(&needs((end + 1 - start) as u64, tables + more)) {
+                    match end == start {
+                        true => return Err(error),
+                        false => break,
+                    }
+                }
+                tables += more;
+                end += 1;
             }
-            let mut count = order.len() - start;
-            while bytes(count as u64) > allowed {
-                count = count.div_ceil(2);
-            }
-            groups.push(start..start + count);
-            start += count;
+            groups.push(start..end);
+            start = end;
         }
         Ok(groups)
     }
@@ -177,7 +184,7 @@ impl GpuReverseKernel {
         outputs: &[Vec<Option<usize>>],
         result: &mut ReverseResult,
     ) -> Result<(), EngineError> {
-        let shared = &*self.shared;
+        let device = &*self.device;
         let (n, m, count) = (self.state_count, self.slot_count, lanes.len());
         let plans: Vec<_> = lanes
             .iter()
@@ -215,17 +222,17 @@ impl GpuReverseKernel {
         let piece = self.piece(most as u64, count as u64) as usize;
         let starts: Vec<usize> = (0..most).step_by(piece).collect();
         let state_bytes = 8 * (n * count) as u64;
-        let states = buffers::filled(shared, "states", &transposed(batch.initial, n));
-        let adjoints = buffers::empty(shared, "adjoints", 8 * ((n + m) * count) as u64);
-        let kept = buffers::empty(shared, "kept", state_bytes * starts.len() as u64);
-        let tape = buffers::empty(shared, "tape", state_bytes * piece as u64);
-        let slots = buffers::filled(shared, "slots", &transposed(batch.slots, self.carried_count));
+        let states = buffers::filled(device, "states", &transposed(batch.initial, n));
+        let adjoints = buffers::empty(device, "adjoints", 8 * ((n + m) * count) as u64);
+        let kept = buffers::empty(device, "kept", state_bytes * starts.len() as u64);
+        let tape = buffers::empty(device, "tape", state_bytes * piece as u64);
+        let slots = buffers::filled(device, "slots", &transposed(batch.slots, self.carried_count));
         let (steps, places) =
-            (buffers::filled(shared, "steps", &steps), buffers::filled(shared, "places", &places));
-        let tables = buffers::filled(shared, "tables", &tables);
+            (buffers::filled(device, "steps", &steps), buffers::filled(device, "places", &places));
+        let tables = buffers::filled(device, "tables", &tables);
         let times_length = if self.has_times { 2 * most * count } else { 0 };
-        let times = buffers::empty(shared, "times", 8 * times_length as u64);
-        let run = buffers::uniform(shared, "run", &[0_u32; 4]);
+        let times = buffers::empty(device, "times", 8 * times_length as u64);
+        let run = buffers::uniform(device, "run", &[0_u32; 4]);
         let bindings = [&states, &adjoints].map(|state| {
             let bound = [&run, &slots, state, &tape, &steps, &places, &tables, &times];
             let entries: Vec<wgpu::BindGroupEntry<'_>> = bound
@@ -236,7 +243,7 @@ impl GpuReverseKernel {
                     resource: b.as_entire_binding(),
                 })
                 .collect();
-            shared.device.create_bind_group(&wgpu::BindGroupDescriptor {
+            device.handle.create_bind_group(&wgpu::BindGroupDescriptor {
                 label: Some("reverse"),
                 layout: &self.layout,
                 entries: &entries,
@@ -270,7 +277,7 @@ impl GpuReverseKernel {
             Request { buffer: &times, offset: 0, bytes: 8 * times_length as u64 },
         ];
         let bytes =
-            buffers::read_back(shared, count, &requests[..1 + usize::from(self.has_times)])?;
+            buffers::read_back(device, count, &requests[..1 + usize::from(self.has_times)])?;
         let values: &[f64] = bytes[0].values((n + m) * count);
         for (w, (&lane, plan)) in lanes.iter().zip(&plans).enumerate() {
             for i in 0..n {
@@ -310,10 +317,9 @@ impl ReverseKernel for GpuReverseKernel {
                 timeline.segments.iter().map(|s| place(s.is_output)).collect()
             })
             .collect();
-        let steps: Vec<usize> = batch.schedules.iter().map(|s| s.fractions.len()).collect();
         // Lanes of a group wait for its longest.
         let mut order: Vec<usize> = (0..lanes).collect();
-        order.sort_by_key(|&lane| std::cmp::Reverse(steps[lane]));
+        order.sort_by_key(|&lane| std::cmp::Reverse(batch.schedules[lane].fractions.len()));
         let times = |segments: usize| if self.has_times { segments + 1 } else { 0 };
         let mut result = ReverseResult {
             states: vec![0.0; lanes * self.state_count],
@@ -321,7 +327,7 @@ impl ReverseKernel for GpuReverseKernel {
             times: timelines.map(|t| vec![0.0; times(t.segments.len())]).collect(),
             steps: 0,
         };
-        for group in self.groups(&order, &steps)? {
+        for group in self.groups(batch, &order)? {
             self.run_group(batch, &order[group], &outputs, &mut result)?;
         }
         Ok(result)
