@@ -10,16 +10,19 @@
 //!
 //! Each compile is done once: drivers may keep shaders they have seen in a cache, which would turn
 //! a repeated measurement into one of the cache. For the same reason Mesa's cache is best switched
-//! off: `MESA_SHADER_CACHE_DISABLE=true`.
+//! off: `MESA_SHADER_CACHE_DISABLE=true`. `-- cpu` leaves the GPU engine out.
 
 use gradsweep::engine::cpu::CpuEngine;
+use gradsweep::engine::cpu::block::BlockProgram;
+use gradsweep::engine::cpu::interpreter::BLOCK;
 use gradsweep::engine::gpu::{self, GpuEngine};
 use gradsweep::engine::{
     Batch, Control, Engine, EngineError, Kernel, LaneStatus, Schedule, Segment, Timeline,
 };
-use gradsweep::graph::{Graph, Input, NodeId};
+use gradsweep::graph::{Graph, Input, NodeId, Ternary};
 use gradsweep::index::{ScheduleIdx, SlotIdx, StateIdx, TimelineIdx};
 use gradsweep::program::registers::RegisterProgram;
+use gradsweep::program::{Op, Program};
 use gradsweep::rosenbrock::{RightHandSide, StepGenerator, StepProgram};
 use std::time::{Duration, Instant};
 
@@ -110,10 +113,39 @@ fn nanoseconds_a_step(kernel: &dyn Kernel, step: &StepProgram) -> Result<f64, En
     Ok(best * 1e9 / (LANES * STEPS) as f64)
 }
 
-/// Measures one program and prints its row.
-fn row(n: usize, name: &str, step: &StepProgram, gpu: Option<&GpuEngine>) {
+/// Fused multiply-adds that one thread does in a nanosecond, lanes counted one by one: twelve chains
+/// that stay in registers, many times over.
+fn fused_multiply_adds_a_nanosecond() -> f64 {
+    const CHAINS: u32 = 12;
+    const LINKS: usize = 200;
+    let mut graph = Graph::new();
+    let inputs: Vec<Input> = (0..CHAINS + 2).map(|i| Input::State(StateIdx(i))).collect();
+    let mut nodes: Vec<NodeId> = inputs.iter().map(|&input| graph.input(input)).collect();
+    let [factor, term] = [nodes[CHAINS as usize], nodes[CHAINS as usize + 1]];
+    for _ in 0..LINKS {
+        for node in &mut nodes[..CHAINS as usize] {
+            *node = graph.ternary(Ternary::MulAdd, *node, factor, term);
+        }
+    }
+    let program = BlockProgram::new(&Program::new(&graph, inputs, &nodes[..CHAINS as usize]));
+    let operations = program.registers.instructions.len() * BLOCK;
+    let mut file = program.new_file();
+    let mut best = f64::INFINITY;
+    let all = Instant::now();
+    while all.elapsed() < TIME_FOR_RUNS {
+        let began = Instant::now();
+        (0..100).for_each(|_| program.run(&mut file));
+        best = best.min(began.elapsed().as_secs_f64());
+    }
+    operations as f64 * 100.0 / (best * 1e9)
+}
+
+/// Measures one program and prints its row; `peak` in fused multiply-adds a nanosecond.
+fn row(n: usize, name: &str, step: &StepProgram, gpu: Option<&GpuEngine>, peak: f64) {
     let registers = RegisterProgram::new(&step.program);
     let ops = step.program.ops().len();
+    let is_fused = |op: &&Op| matches!(op, Op::Ternary(o, ..) if *o != Ternary::Select);
+    let fused = step.program.ops().iter().filter(is_fused).count();
     let cpu = CpuEngine
         .prepare(step)
         .and_then(|kernel| nanoseconds_a_step(kernel.as_ref(), step))
@@ -136,9 +168,11 @@ fn row(n: usize, name: &str, step: &StepProgram, gpu: Option<&GpuEngine>) {
         }
     };
     println!(
-        "{n:>6}  {name:<12} {ops:>10} {:>9} {cpu:>10.0} {:>8.3} {shader}",
+        "{n:>6}  {name:<12} {ops:>10} {:>9} {cpu:>10.0} {:>8.3} {:>6.1} % {:>6.1} % {shader}",
         registers.register_count,
         cpu / ops as f64,
+        100.0 * ops as f64 / cpu / peak,
+        100.0 * (ops + fused) as f64 / cpu / (2.0 * peak),
     );
 }
 
@@ -146,7 +180,9 @@ fn main() {
     // `cargo test --benches` runs this once, to see that it works: the smallest model will do.
     let is_bench = std::env::args().any(|a| a == "--bench");
     let states = if is_bench { &STATES[..] } else { &STATES[..1] };
+    let cpu_only = std::env::args().any(|a| a == "cpu");
     let gpu = match gpu::find(None).and_then(|adapter| GpuEngine::open(&adapter)) {
+        _ if cpu_only => None,
         Ok(engine) => {
             println!("GPU engine: {}", engine.describe());
             Some(engine)
@@ -159,13 +195,24 @@ fn main() {
     let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build();
     pool.expect("a thread can be started").install(|| {
         println!(
-            "{:>6}  {:<12} {:>10} {:>9} {:>10} {:>8} {:>10} {:>10}",
-            "states", "program", "operations", "registers", "CPU ns", "ns/op", "compile", "GPU ns"
+            "{:>6}  {:<12} {:>10} {:>9} {:>10} {:>8} {:>8} {:>8} {:>10} {:>10}",
+            "states",
+            "program",
+            "operations",
+            "registers",
+            "CPU ns",
+            "ns/op",
+            "of peak",
+            "flops",
+            "compile",
+            "GPU ns"
         );
+        let peak = fused_multiply_adds_a_nanosecond();
+        println!("peak of one thread: {peak:.1} fused multiply-adds a nanosecond");
         for &n in states {
             let rhs = chain(n);
             let generator = StepGenerator::new(&rhs);
-            row(n, "replay", &generator.replay(), gpu.as_ref());
+            row(n, "replay", &generator.replay(), gpu.as_ref(), peak);
             for count in [1, DIRECTIONS] {
                 let step = generator.replay_with_tangents(&rhs.slots[..count], &[]);
                 row(
@@ -173,9 +220,11 @@ fn main() {
                     &format!("{count} tangent{}", if count == 1 { "" } else { "s" }),
                     &step,
                     gpu.as_ref(),
+                    peak,
                 );
             }
         }
     });
     println!("times are for one step of one lane: CPU on one thread, GPU on all the adapter has");
+    println!("of peak: operations beside fused multiply-adds; flops: these count twice");
 }

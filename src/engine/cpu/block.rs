@@ -27,6 +27,14 @@ impl BlockProgram {
         let code = (registers.instructions.len() >= FEWEST_INSTRUCTIONS)
             .then(|| MachineCode::new(&registers))
             .flatten();
+        #[cfg(target_arch = "x86_64")]
+        if code.is_none()
+            && registers.instructions.len() >= FEWEST_INSTRUCTIONS
+            && super::machine::name().is_some()
+        {
+            let count = registers.instructions.len();
+            tracing::warn!("a program of {count} instructions is interpreted: no machine code");
+        }
         Self {
             registers,
             #[cfg(target_arch = "x86_64")]
