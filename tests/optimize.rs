@@ -282,6 +282,52 @@ fn screening_starts_from_the_lowest() {
     }
 }
 
+/// The noise parameters of the Robertson problem belong to one observable each, and no trajectory
+/// depends on them: once settled, a step of the grid either way is no better. Where they were drawn it
+/// is, and the others stay where they were.
+#[test]
+fn settling_finds_the_best_of_a_grid() {
+    // Column, bounds (parameters.tsv, log10), and the grid's step, a 64th of the way between these.
+    let settled = [(3, [-3.0, 0.0], 3.0 / 64.0), (4, [-3.0, 1.0], 4.0 / 64.0)];
+    let bench = Bench::new("robertson");
+    let line = "optimize p --starts 4 --seed 3 --max-iterations 1 --engine cpu";
+    bench.ends(&format!("{line} --out drawn"), 0);
+    bench.ends(&format!("{line} --settle --out settled"), 0);
+    assert!(bench.read("settled/run.json").contains("settled at the start: sd_frac, sd_log_y2"));
+    let neighbours_that_are_better = |folder: &str| {
+        let mut csv = "k1,k2,k3,sd_frac,sd_log_y2\n".to_owned();
+        for start in bench.rows(&format!("{folder}/starts.csv")) {
+            let x = ["k1", "k2", "k3", "sd_frac", "sd_log_y2"].map(|id| number(&start, id));
+            let mut push = |x: [f64; 5]| {
+                csv.push_str(&x.map(|x| format!("{x:?}")).join(","));
+                csv.push('\n');
+            };
+            push(x);
+            for (i, [lower, upper], step) in settled {
+                for by in [step, -step] {
+                    let mut moved = x;
+                    moved[i] = (x[i] + by).clamp(lower, upper);
+                    push(moved);
+                }
+            }
+        }
+        fs::write(bench.path("near.csv"), csv).unwrap();
+        let sweep =
+            "sweep p --at near.csv --parameters k1 --eps 1e-3 --engine cpu --overwrite --out s";
+        bench.run(sweep);
+        let values: Vec<f64> =
+            bench.rows("s/points.csv").iter().map(|row| number(row, "objective")).collect();
+        assert_eq!(values.len(), 20);
+        values.chunks(5).map(|v| v[1..].iter().filter(|n| **n < v[0]).count()).sum::<usize>()
+    };
+    assert_eq!(neighbours_that_are_better("settled"), 0);
+    assert!(neighbours_that_are_better("drawn") > 0);
+    let [drawn, settled] = ["drawn", "settled"].map(|f| bench.rows(&format!("{f}/starts.csv")));
+    for (a, b) in drawn.iter().zip(&settled) {
+        assert!(["k1", "k2", "k3"].iter().all(|&id| a[id] == b[id]));
+    }
+}
+
 #[test]
 fn bad_usage_is_refused_and_leaves_nothing() {
     let bench = Bench::new("robertson");

@@ -12,7 +12,8 @@ use crate::check::{self, CheckPlan, Criteria, Label, own_gradient};
 use crate::index::ParameterIdx;
 use crate::model::OdeProblem;
 use crate::optimize::{
-    Bounds, Effort, Iteration, Limits, Method, Optimum, minimise, plateaus, sorted,
+    Bounds, Effort, Iteration, Limits, Method, Optimum, minimise, observation_parameters, plateaus,
+    settle, sorted,
 };
 use crate::report::{HistoryTable, OptimizeRecord, Style, optima_table, reasons, write_optima};
 use crate::startpoints::{Points, write_csv};
@@ -72,6 +73,10 @@ pub struct Arguments {
     /// Draw so many random points for each start, and start from those with the lowest objectives.
     #[arg(long, default_value_t = 1, value_name = "K", conflicts_with = "at")]
     screen: usize,
+    /// First move the parameters that no trajectory depends on, such as scalings, offsets and noise, to
+    /// the best values of a grid between their bounds.
+    #[arg(long)]
+    settle: bool,
     /// How a start descends.
     #[arg(long, value_enum, default_value = "gauss-newton")]
     method: MethodChoice,
@@ -170,6 +175,20 @@ pub(super) fn run(arguments: &Arguments, manner: Manner) -> Result<ExitCode, Cli
         1 => starts,
         _ => lowest(&problem, settings, &engines, starts, arguments.starts)?,
     };
+    let mut starts = starts;
+    let mut notes = notes(&problem, &starts);
+    let mut settling = 0;
+    if arguments.settle {
+        starts.theta_scaled.iter_mut().for_each(|x| bounds.clamp(x));
+        settling = settle(&evaluator, &mut starts.theta_scaled, &bounds)?;
+        let ids = observation_parameters(&problem);
+        let ids: Vec<&str> =
+            ids.iter().map(|p| problem.parameters[p.position()].id.as_str()).collect();
+        notes.push(match ids.is_empty() {
+            true => "no parameter was settled: trajectories depend on all".to_owned(),
+            false => format!("settled at the start: {}", ids.join(", ")),
+        });
+    }
     let mut files = Files::open(&folder)?;
     let progress = Progress::new(starts.len(), manner);
     let mut best = f64::INFINITY;
@@ -181,7 +200,7 @@ pub(super) fn run(arguments: &Arguments, manner: Manner) -> Result<ExitCode, Cli
         progress.show(stopped, best);
         Ok(())
     };
-    let (optima, effort) = minimise(
+    let (optima, mut effort) = minimise(
         &evaluator,
         &starts.theta_scaled,
         &bounds,
@@ -189,8 +208,9 @@ pub(super) fn run(arguments: &Arguments, manner: Manner) -> Result<ExitCode, Cli
         &mut seen,
     )?;
     progress.0.finish_and_clear();
+    effort.evaluations += settling;
     let optima = sorted(optima);
-    let record = arguments.record(&problem, &engines, &starts, &optima, effort)?;
+    let record = arguments.record(&problem, &engines, notes, &optima, effort)?;
     files.finish(&problem, &starts, &optima, &record)?;
 
     let style = Style { colours: manner.colours, detailed: false };
@@ -277,6 +297,22 @@ fn lowest(
     })
 }
 
+/// What is to be said of the problem and the starts.
+fn notes(problem: &OdeProblem, starts: &Points) -> Vec<String> {
+    let mut notes = problem.notes.clone();
+    let outside = starts.theta_scaled.iter().filter(|theta| {
+        let outside = |(p, x): (&crate::model::EstimatedParameter, &f64)| {
+            *x < p.lower_scaled || *x > p.upper_scaled
+        };
+        problem.parameters.iter().zip(*theta).any(outside)
+    });
+    match outside.count() {
+        0 => {}
+        n => notes.push(format!("{n} starts lay outside the bounds and were moved inside")),
+    }
+    notes
+}
+
 impl Arguments {
     fn limits(&self) -> Result<Limits, CliError> {
         for (name, value) in [("--gtol", self.gtol), ("--ftol", self.ftol), ("--xtol", self.xtol)] {
@@ -297,7 +333,7 @@ impl Arguments {
         &self,
         problem: &OdeProblem,
         engines: &engines::Engines,
-        starts: &Points,
+        notes: Vec<String>,
         sorted: &[Optimum],
         effort: Effort,
     ) -> Result<OptimizeRecord, CliError> {
@@ -312,17 +348,6 @@ impl Arguments {
                 self.draw.word()
             ),
         };
-        let mut notes = problem.notes.clone();
-        let outside = starts.theta_scaled.iter().filter(|theta| {
-            let outside = |(p, x): (&crate::model::EstimatedParameter, &f64)| {
-                *x < p.lower_scaled || *x > p.upper_scaled
-            };
-            problem.parameters.iter().zip(*theta).any(outside)
-        });
-        match outside.count() {
-            0 => {}
-            n => notes.push(format!("{n} starts lay outside the bounds and were moved inside")),
-        }
         Ok(OptimizeRecord {
             program: "gradsweep",
             version: env!("CARGO_PKG_VERSION"),
@@ -343,7 +368,7 @@ impl Arguments {
             max_iterations: self.max_iterations,
             at: self.at.clone().unwrap_or_else(random),
             seed: self.seed,
-            starts: starts.len(),
+            starts: sorted.len(),
             failed_starts: sorted.iter().filter(|o| o.position.value.is_infinite()).count(),
             best_objective: best.first().map(|optimum| optimum.position.value),
             starts_at_best: best.len(),

@@ -1,7 +1,8 @@
 //! Multi-start local optimisation in which all starts advance together.
 //!
 //! A [`Minimiser`] asks for one evaluation after the other; [`minimise`] puts what all active ones ask
-//! for into one batch of lanes. Two methods: [`Lbfgsb`] and [`TrustRegion`].
+//! for into one batch of lanes. Two methods: [`Lbfgsb`] and [`TrustRegion`]. [`settle`] makes starts better
+//! beforehand where that costs no integration.
 
 mod bounds;
 pub mod dense;
@@ -10,6 +11,7 @@ mod line_search;
 mod minimiser;
 mod multistart;
 mod objective;
+mod observation;
 mod plateaus;
 mod trust_region;
 
@@ -18,5 +20,6 @@ pub use lbfgsb::Lbfgsb;
 pub use minimiser::{Evaluation, Limits, Minimiser, Position, Stop};
 pub use multistart::{Effort, Iteration, Method, Observer, Optimum, minimise, sorted};
 pub use objective::fisher_diagonals;
+pub use observation::{observation_parameters, settle};
 pub use plateaus::{SAME, plateaus};
 pub use trust_region::TrustRegion;
