@@ -5,8 +5,10 @@
 //! as WGSL. Where there is no adapter the tests say that they were skipped, or fail if
 //! `GRADSWEEP_REQUIRE_GPU=1`.
 
+mod gpu_adapter;
+
 use gradsweep::engine::cpu::CpuEngine;
-use gradsweep::engine::gpu::{self, GpuEngine};
+use gradsweep::engine::gpu::GpuEngine;
 use gradsweep::engine::{Engine, EngineError, Kernel};
 use gradsweep::index::ParameterIdx;
 use gradsweep::model::{self, OdeProblem};
@@ -16,17 +18,7 @@ use gradsweep::sweep::{Evaluator, PointResult, Settings, StepMode, no_refinement
 use std::path::Path;
 
 fn engine() -> Option<GpuEngine> {
-    match gpu::find(None) {
-        Ok(adapter) => Some(GpuEngine::open(&adapter).unwrap()),
-        Err(error) => {
-            assert!(
-                std::env::var_os("GRADSWEEP_REQUIRE_GPU").is_none_or(|v| v != "1"),
-                "GRADSWEEP_REQUIRE_GPU=1, but {error}"
-            );
-            println!("skipped: {error}");
-            None
-        }
-    }
+    gpu_adapter::adapter().map(|adapter| GpuEngine::open(&adapter).unwrap())
 }
 
 /// Schedules from the CPU engine, replays on the GPU.

@@ -4,9 +4,12 @@
 //! Devices are opened within limits below the adapter's, which wgpu then holds them to: a binding or
 //! a dispatch beyond them is an error of the device.
 
+mod gpu_adapter;
+
+use gpu_adapter::adapter;
 use gradsweep::engine::cpu::CpuEngine;
 use gradsweep::engine::fallback::FallbackEngine;
-use gradsweep::engine::gpu::{self, Adapter, GpuEngine};
+use gradsweep::engine::gpu::{Adapter, GpuEngine};
 use gradsweep::engine::{Batch, BatchResult, Control, Engine, EngineError, Segment, Timeline};
 use gradsweep::graph::{Graph, Input};
 use gradsweep::index::{ParameterIdx, SlotIdx, StateIdx, SwitchIdx, TimelineIdx};
@@ -15,20 +18,6 @@ use gradsweep::rosenbrock::{RightHandSide, StepGenerator};
 use gradsweep::startpoints;
 use gradsweep::sweep::{Evaluator, PointResult, Settings, StepMode, no_refinement};
 use std::path::Path;
-
-fn adapter() -> Option<Adapter> {
-    match gpu::find(None) {
-        Ok(adapter) => Some(adapter),
-        Err(error) => {
-            assert!(
-                std::env::var_os("GRADSWEEP_REQUIRE_GPU").is_none_or(|v| v != "1"),
-                "GRADSWEEP_REQUIRE_GPU=1, but {error}"
-            );
-            println!("skipped: {error}");
-            None
-        }
-    }
-}
 
 /// What WebGPU guarantees: 128 MiB a binding, 256 MiB a buffer, 8 storage buffers, 65,535
 /// workgroups.

@@ -4,9 +4,11 @@
 //! Problems whose step makes a large shader are left out of the quick run, since a software adapter
 //! compiles for minutes; `GRADSWEEP_FULL=1` takes all that `--engine auto` would give to a GPU.
 
+mod gpu_adapter;
+
 use gradsweep::engine::Engine;
 use gradsweep::engine::cpu::CpuEngine;
-use gradsweep::engine::gpu::{self, GpuEngine};
+use gradsweep::engine::gpu::GpuEngine;
 use gradsweep::model;
 use gradsweep::rosenbrock::StepGenerator;
 use gradsweep::startpoints;
@@ -29,17 +31,8 @@ fn both_engines_agree() {
         println!("skipped: PETAB_BENCHMARKS_DIR is not set");
         return;
     };
-    let engine = match gpu::find(None) {
-        Ok(adapter) => GpuEngine::open(&adapter).unwrap(),
-        Err(error) => {
-            assert!(
-                std::env::var_os("GRADSWEEP_REQUIRE_GPU").is_none_or(|v| v != "1"),
-                "GRADSWEEP_REQUIRE_GPU=1, but {error}"
-            );
-            println!("skipped: {error}");
-            return;
-        }
-    };
+    let Some(adapter) = gpu_adapter::adapter() else { return };
+    let engine = GpuEngine::open(&adapter).unwrap();
     let is_full = std::env::var_os("GRADSWEEP_FULL").is_some_and(|v| v == "1");
     let largest = if is_full { FULL_OPERATIONS } else { QUICK_OPERATIONS };
     let entries = std::fs::read_dir(collection).unwrap();

@@ -42,44 +42,6 @@ const BOUND_SAFETY: f64 = 2.0;
 /// A bound wider than this, relative to the result, proves nothing.
 const USEFUL: f64 = 1e-6;
 
-const UNARY: [Unary; 21] = [
-    Unary::Neg,
-    Unary::Abs,
-    Unary::Sign,
-    Unary::Floor,
-    Unary::Ceil,
-    Unary::Sqrt,
-    Unary::Exp,
-    Unary::Log,
-    Unary::Log10,
-    Unary::Sin,
-    Unary::Cos,
-    Unary::Tan,
-    Unary::Asin,
-    Unary::Acos,
-    Unary::Atan,
-    Unary::Sinh,
-    Unary::Cosh,
-    Unary::Tanh,
-    Unary::Asinh,
-    Unary::Acosh,
-    Unary::Atanh,
-];
-const BINARY: [Binary; 10] = [
-    Binary::Add,
-    Binary::Sub,
-    Binary::Mul,
-    Binary::Div,
-    Binary::Pow,
-    Binary::Min,
-    Binary::Max,
-    Binary::Lt,
-    Binary::Le,
-    Binary::Eq,
-];
-const TERNARY: [Ternary; 4] =
-    [Ternary::MulAdd, Ternary::MulSub, Ternary::NegMulAdd, Ternary::Select];
-
 /// SplitMix64 (Steele, Lea and Flood 2014): the sequence depends on the seed alone.
 struct Random(u64);
 
@@ -322,10 +284,10 @@ impl Sample {
             };
             let (a, b, c) = (operand(), operand(), operand());
             let expr = match random.below(6) {
-                0 | 1 => Expr::Unary(random.pick(&UNARY), a),
-                2 => Expr::Binary(random.pick(&BINARY), a, if c == 0 { a } else { b }),
-                3 | 4 => Expr::Binary(random.pick(&BINARY[..4]), a, b),
-                _ => Expr::Ternary(random.pick(&TERNARY), a, b, c),
+                0 | 1 => Expr::Unary(random.pick(&Unary::ALL), a),
+                2 => Expr::Binary(random.pick(&Binary::ALL), a, if c == 0 { a } else { b }),
+                3 | 4 => Expr::Binary(random.pick(&Binary::ALL[..4]), a, b),
+                _ => Expr::Ternary(random.pick(&Ternary::ALL), a, b, c),
             };
             let only_constants =
                 expr.operands().iter().all(|&o| (input_count..leaves).contains(&o));
@@ -693,11 +655,11 @@ fn count_operations(samples: &[Sample]) -> BTreeMap<String, usize> {
 fn symbolic_derivatives_are_those_of_the_function() {
     let samples = samples(0..EXPRESSIONS);
     let counts = count_operations(&samples);
-    for name in UNARY
+    for name in Unary::ALL
         .map(|op| format!("{op:?}"))
         .into_iter()
-        .chain(BINARY.map(|op| format!("{op:?}")))
-        .chain(TERNARY.map(|op| format!("{op:?}")))
+        .chain(Binary::ALL.map(|op| format!("{op:?}")))
+        .chain(Ternary::ALL.map(|op| format!("{op:?}")))
     {
         let count = counts.get(&name).copied().unwrap_or(0);
         assert!(count >= 20, "{name} is in {count} of the expressions only: {counts:?}");

@@ -12,46 +12,6 @@ use std::collections::BTreeSet;
 
 const INPUTS: u32 = 24;
 
-const UNARY: [Unary; 21] = [
-    Unary::Neg,
-    Unary::Abs,
-    Unary::Sign,
-    Unary::Floor,
-    Unary::Ceil,
-    Unary::Sqrt,
-    Unary::Exp,
-    Unary::Log,
-    Unary::Log10,
-    Unary::Sin,
-    Unary::Cos,
-    Unary::Tan,
-    Unary::Asin,
-    Unary::Acos,
-    Unary::Atan,
-    Unary::Sinh,
-    Unary::Cosh,
-    Unary::Tanh,
-    Unary::Asinh,
-    Unary::Acosh,
-    Unary::Atanh,
-];
-
-const BINARY: [Binary; 10] = [
-    Binary::Add,
-    Binary::Sub,
-    Binary::Mul,
-    Binary::Div,
-    Binary::Pow,
-    Binary::Min,
-    Binary::Max,
-    Binary::Lt,
-    Binary::Le,
-    Binary::Eq,
-];
-
-const TERNARY: [Ternary; 4] =
-    [Ternary::MulAdd, Ternary::MulSub, Ternary::NegMulAdd, Ternary::Select];
-
 /// A program of random operations whose operands were computed up to `reach` operations ago; every
 /// seventh value is an output. Of a hundred operations `calls` are functions.
 fn random_program(seed: u64, operations: usize, reach: usize, calls: u32) -> (Graph, Vec<NodeId>) {
@@ -69,10 +29,12 @@ fn random_program(seed: u64, operations: usize, reach: usize, calls: u32) -> (Gr
         // One in eight takes an operand twice.
         let b = if random.random_range(0..8) == 0 { a } else { b };
         let node = match random.random_range(0..100) {
-            k if k < calls => graph.unary(UNARY[random.random_range(2..UNARY.len())], a),
-            k if k < calls + 10 => graph.unary(UNARY[random.random_range(0..6)], a),
-            k if k < calls + 50 => graph.binary(BINARY[random.random_range(0..BINARY.len())], a, b),
-            _ => graph.ternary(TERNARY[random.random_range(0..TERNARY.len())], a, b, c),
+            k if k < calls => graph.unary(Unary::ALL[random.random_range(2..Unary::ALL.len())], a),
+            k if k < calls + 10 => graph.unary(Unary::ALL[random.random_range(0..6)], a),
+            k if k < calls + 50 => {
+                graph.binary(Binary::ALL[random.random_range(0..Binary::ALL.len())], a, b)
+            }
+            _ => graph.ternary(Ternary::ALL[random.random_range(0..Ternary::ALL.len())], a, b, c),
         };
         nodes.push(node);
         if number % 7 == 0 {
@@ -92,17 +54,47 @@ fn number(random: &mut Pcg64Mcg) -> f64 {
     }
 }
 
+/// Outputs of a program over a block; the inputs must be left as they were.
+fn outputs(block: &BlockProgram, lanes: &[[f64; BLOCK]]) -> Vec<[f64; BLOCK]> {
+    let mut file = block.new_file();
+    file[..lanes.len()].copy_from_slice(lanes);
+    block.run(&mut file);
+    for (kept, lane) in file.iter().zip(lanes) {
+        assert_eq!(kept.map(f64::to_bits), lane.map(f64::to_bits), "an input was changed");
+    }
+    block.registers.outputs.iter().map(|&r| file[r as usize]).collect()
+}
+
+/// The first number whose bits differ; a NaN is a NaN.
+fn difference(got: &[[f64; BLOCK]], want: &[[f64; BLOCK]]) -> Option<String> {
+    let places = (0..want.len()).flat_map(|k| (0..BLOCK).map(move |w| (k, w)));
+    let differs = |&(k, w): &(usize, usize)| {
+        let (got, want) = (got[k][w], want[k][w]);
+        got.to_bits() != want.to_bits() && !(got.is_nan() && want.is_nan())
+    };
+    let (k, w) = { places }.find(differs)?;
+    Some(format!("output {k}, lane {w}: {:e}, not {:e}", got[k][w], want[k][w]))
+}
+
+fn program(graph: &Graph, roots: &[NodeId]) -> Program {
+    Program::new(graph, (0..INPUTS).map(|i| Input::State(StateIdx(i))).collect(), roots)
+}
+
+fn lanes(seed: u64) -> Vec<[f64; BLOCK]> {
+    let mut random = Pcg64Mcg::seed_from_u64(seed);
+    (0..INPUTS).map(|_| std::array::from_fn(|_| number(&mut random))).collect()
+}
+
 #[test]
 fn every_way_gives_the_interpreters_bits() {
     let mut seen = BTreeSet::new();
-    let (mut compared, mut finite) = (0_u64, 0_u64);
+    let (mut compared, mut finite) = (0, 0);
     for seed in 0..60 {
         // Values that live briefly, and far more of them than there are registers.
         let reach = [4, 20, 60, 400][seed as usize % 4];
         let calls = [0, 2, 10][seed as usize % 3];
         let (graph, roots) = random_program(seed, 1500, reach, calls);
-        let inputs = (0..INPUTS).map(|i| Input::State(StateIdx(i))).collect();
-        let program = Program::new(&graph, inputs, &roots);
+        let program = program(&graph, &roots);
         for op in program.ops() {
             seen.insert(match op {
                 Op::Unary(op, _) => format!("{op:?}"),
@@ -110,34 +102,13 @@ fn every_way_gives_the_interpreters_bits() {
                 Op::Ternary(op, ..) => format!("{op:?}"),
             });
         }
-        let ways = BlockProgram::every_way(&program);
-        let mut random = Pcg64Mcg::seed_from_u64(seed);
-        let lanes: Vec<[f64; BLOCK]> =
-            (0..INPUTS).map(|_| std::array::from_fn(|_| number(&mut random))).collect();
-        let run = |block: &BlockProgram| -> Vec<[f64; BLOCK]> {
-            let mut file = block.new_file();
-            file[..lanes.len()].copy_from_slice(&lanes);
-            block.run(&mut file);
-            for (kept, lane) in file.iter().zip(&lanes) {
-                assert_eq!(kept.map(f64::to_bits), lane.map(f64::to_bits), "an input was changed");
-            }
-            block.registers.outputs.iter().map(|&r| file[r as usize]).collect()
-        };
-        let want = run(&ways[0].1);
+        let (ways, lanes) = (BlockProgram::every_way(&program), lanes(seed));
+        let want = outputs(&ways[0].1, &lanes);
         for (way, block) in &ways[1..] {
-            for (k, (got, want)) in run(block).iter().zip(&want).enumerate() {
-                for w in 0..BLOCK {
-                    compared += 1;
-                    finite += u64::from(want[w].is_finite());
-                    assert!(
-                        got[w].to_bits() == want[w].to_bits()
-                            || (got[w].is_nan() && want[w].is_nan()),
-                        "program {seed}, {way}, output {k}, lane {w}: {:e}, not {:e}",
-                        got[w],
-                        want[w]
-                    );
-                }
-            }
+            let found = difference(&outputs(block, &lanes), &want);
+            assert_eq!(found, None, "program {seed}, {way}");
+            compared += want.len() * BLOCK;
+            finite += want.iter().flatten().filter(|value| value.is_finite()).count();
         }
     }
     if compared == 0 {
@@ -146,6 +117,20 @@ fn every_way_gives_the_interpreters_bits() {
     }
     println!("{compared} numbers compared, {finite} of them finite");
     assert!(finite * 3 > compared, "too few lanes stay finite to tell");
-    let all = UNARY.len() + BINARY.len() + TERNARY.len();
+    let all = Unary::ALL.len() + Binary::ALL.len() + Ternary::ALL.len();
     assert_eq!(seen.len(), all, "operations that were tried: {seen:?}");
+}
+
+/// The comparison sees one output in two hundred whose sign is wrong.
+#[test]
+fn a_wrong_operation_is_seen() {
+    let (mut graph, mut roots) = random_program(1, 1500, 20, 2);
+    let want = outputs(&BlockProgram::interpreted(&program(&graph, &roots)), &lanes(1));
+    let is_number = |values: &[f64; BLOCK]| values.iter().all(|v| v.is_finite() && *v != 0.0);
+    let k = want.iter().position(is_number).expect("an output that is finite in all lanes");
+    roots[k] = graph.neg(roots[k]);
+    for (way, block) in BlockProgram::every_way(&program(&graph, &roots)) {
+        let found = difference(&outputs(&block, &lanes(1)), &want);
+        assert!(found.is_some_and(|f| f.starts_with(&format!("output {k},"))), "{way}");
+    }
 }

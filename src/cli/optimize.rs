@@ -51,6 +51,7 @@ const MOST_SCREENED: usize = 10_000_000;
     Examples:\n  \
     gradsweep optimize data/stat5                            100 starts, results in stat5-optima/\n  \
     gradsweep optimize data/stat5 --starts 20 --seed 7 --method lbfgsb --out run7\n  \
+    gradsweep optimize data/stat5 --settle                   with noise and scalings fitted first\n  \
     gradsweep optimize data/stat5 --check                    and check the gradient at the best optimum\n  \
     gradsweep optimize data/stat5 --at points.csv            from points of your own\n  \
     gradsweep check data/stat5 --at stat5-optima/optima.csv  the gradient there")]

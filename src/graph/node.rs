@@ -66,6 +66,33 @@ pub enum Unary {
     Atanh,
 }
 
+impl Unary {
+    /// All operations.
+    pub const ALL: [Self; 21] = [
+        Self::Neg,
+        Self::Abs,
+        Self::Sign,
+        Self::Floor,
+        Self::Ceil,
+        Self::Sqrt,
+        Self::Exp,
+        Self::Log,
+        Self::Log10,
+        Self::Sin,
+        Self::Cos,
+        Self::Tan,
+        Self::Asin,
+        Self::Acos,
+        Self::Atan,
+        Self::Sinh,
+        Self::Cosh,
+        Self::Tanh,
+        Self::Asinh,
+        Self::Acosh,
+        Self::Atanh,
+    ];
+}
+
 /// Operations of two operands. Relations give 1 or 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Binary {
@@ -81,6 +108,22 @@ pub enum Binary {
     Eq,
 }
 
+impl Binary {
+    /// All operations.
+    pub const ALL: [Self; 10] = [
+        Self::Add,
+        Self::Sub,
+        Self::Mul,
+        Self::Div,
+        Self::Pow,
+        Self::Min,
+        Self::Max,
+        Self::Lt,
+        Self::Le,
+        Self::Eq,
+    ];
+}
+
 /// Operations of three operands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Ternary {
@@ -92,6 +135,11 @@ pub enum Ternary {
     NegMulAdd,
     /// b where a is not 0, else c.
     Select,
+}
+
+impl Ternary {
+    /// All operations.
+    pub const ALL: [Self; 4] = [Self::MulAdd, Self::MulSub, Self::NegMulAdd, Self::Select];
 }
 
 /// A node: a constant, an input or an operation.

@@ -11,8 +11,8 @@ mod line_search;
 mod minimiser;
 mod multistart;
 mod objective;
-mod observation;
 mod plateaus;
+mod settle;
 mod trust_region;
 
 pub use bounds::{Bounds, Side};
@@ -20,6 +20,6 @@ pub use lbfgsb::Lbfgsb;
 pub use minimiser::{Evaluation, Limits, Minimiser, Position, Stop};
 pub use multistart::{Effort, Iteration, Method, Observer, Optimum, minimise, sorted};
 pub use objective::fisher_diagonals;
-pub use observation::{observation_parameters, settle};
 pub use plateaus::{SAME, plateaus};
+pub use settle::{observation_parameters, settle};
 pub use trust_region::TrustRegion;

@@ -1,8 +1,9 @@
 //! The reverse kernel by itself, on x' = −k·x + s·u with a known discrete gradient, and its
 //! checkpoints.
 
+use crate::gpu_adapter::adapter;
 use gradsweep::engine::cpu::CpuEngine;
-use gradsweep::engine::gpu::{self, GpuEngine};
+use gradsweep::engine::gpu::GpuEngine;
 use gradsweep::engine::{
     Batch, BatchResult, Control, Engine, ReverseBatch, ReverseResult, Schedule, Segment, Timeline,
 };
@@ -166,17 +167,7 @@ fn the_reverse_kernel_is_the_transpose_of_the_tangents() {
 }
 
 pub fn gpu_engine() -> Option<GpuEngine> {
-    match gpu::find(None) {
-        Ok(adapter) => Some(GpuEngine::open(&adapter).unwrap()),
-        Err(error) => {
-            assert!(
-                std::env::var_os("GRADSWEEP_REQUIRE_GPU").is_none_or(|v| v != "1"),
-                "GRADSWEEP_REQUIRE_GPU=1, but {error}"
-            );
-            println!("skipped: {error}");
-            None
-        }
-    }
+    adapter().map(|adapter| GpuEngine::open(&adapter).unwrap())
 }
 
 /// The two engines share no code below the programs and the plan of steps.
@@ -214,7 +205,7 @@ fn the_gpu_engine_goes_back_as_the_cpu_engine_does() {
 /// no bit changes.
 #[test]
 fn small_adapters_go_back_to_the_same_bits() {
-    let Ok(adapter) = gpu::find(None) else { return };
+    let Some(adapter) = adapter() else { return };
     let whole = GpuEngine::open(&adapter).unwrap();
     let mut steps: Vec<usize> = (0..300).map(|i| 1 + (i * 7) % 23).collect();
     steps.push(700);

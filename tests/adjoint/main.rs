@@ -8,6 +8,8 @@
 //! forward gradients take minutes.
 
 mod engine;
+#[path = "../gpu_adapter/mod.rs"]
+mod gpu_adapter;
 
 use gradsweep::engine::cpu::CpuEngine;
 use gradsweep::model::{self, OdeProblem};

@@ -1,21 +1,18 @@
 //! A program made ready for blocks of lanes.
 
 use super::interpreter::{self, BLOCK, Vector};
-#[cfg(target_arch = "x86_64")]
-use super::machine::MachineCode;
+use super::machine::{self, MachineCode};
 use crate::program::Program;
 use crate::program::registers::RegisterProgram;
 use std::ops::{Deref, DerefMut};
 
 /// Fewest instructions for which machine code is made; in less there is more loading and storing
 /// around the program than in it.
-#[cfg(target_arch = "x86_64")]
 const FEWEST_INSTRUCTIONS: usize = 8;
 
 /// A program over registers and, where the machine allows it, the same as machine code.
 pub struct BlockProgram {
     pub registers: RegisterProgram,
-    #[cfg(target_arch = "x86_64")]
     code: Option<MachineCode>,
 }
 
@@ -23,47 +20,25 @@ impl BlockProgram {
     /// Assigns registers, and makes machine code.
     pub fn new(program: &Program) -> Self {
         let registers = RegisterProgram::new(program);
-        #[cfg(target_arch = "x86_64")]
-        let code = (registers.instructions.len() >= FEWEST_INSTRUCTIONS)
-            .then(|| MachineCode::new(&registers))
-            .flatten();
-        #[cfg(target_arch = "x86_64")]
-        if code.is_none()
-            && registers.instructions.len() >= FEWEST_INSTRUCTIONS
-            && super::machine::name().is_some()
-        {
-            let count = registers.instructions.len();
-            tracing::warn!("a program of {count} instructions is interpreted: no machine code");
-        }
-        Self {
-            registers,
-            #[cfg(target_arch = "x86_64")]
-            code,
-        }
+        let is_worth_it = registers.instructions.len() >= FEWEST_INSTRUCTIONS;
+        let code = is_worth_it.then(|| MachineCode::new(&registers)).flatten();
+        Self { registers, code }
     }
 
     /// Assigns registers only: the program is interpreted.
     pub fn interpreted(program: &Program) -> Self {
-        Self {
-            registers: RegisterProgram::new(program),
-            #[cfg(target_arch = "x86_64")]
-            code: None,
-        }
+        Self { registers: RegisterProgram::new(program), code: None }
     }
 
     /// The same program in every way in which this machine can run it, and how these are called.
     /// All give the same bits.
     pub fn every_way(program: &Program) -> Vec<(&'static str, Self)> {
-        let mut ways = vec![(interpreter::simd_name(), Self::interpreted(program))];
-        #[cfg(target_arch = "x86_64")]
-        ways.extend(
-            MachineCode::every_way(&ways[0].1.registers)
-                .map(|(name, code)| {
-                    let registers = RegisterProgram::new(program);
-                    (name, Self { registers, code: Some(code) })
-                })
-                .collect::<Vec<_>>(),
-        );
+        let interpreted = Self::interpreted(program);
+        let registers = interpreted.registers.clone();
+        let mut ways = vec![(interpreter::simd_name(), interpreted)];
+        for (name, code) in MachineCode::every_way(&registers) {
+            ways.push((name, Self { registers: registers.clone(), code: Some(code) }));
+        }
         ways
     }
 
@@ -81,7 +56,6 @@ impl BlockProgram {
     /// # Panics
     /// If there are fewer registers than the program needs.
     pub fn run(&self, file: &mut RegisterFile) {
-        #[cfg(target_arch = "x86_64")]
         if let Some(code) = &self.code {
             assert!(file.len() >= self.registers.register_count, "registers of another program");
             // SAFETY: the file is as large as the assertion says.
@@ -94,11 +68,7 @@ impl BlockProgram {
 
 /// How programs are run on this machine, for reports.
 pub fn describe() -> &'static str {
-    #[cfg(target_arch = "x86_64")]
-    if let Some(name) = super::machine::name() {
-        return name;
-    }
-    interpreter::simd_name()
+    machine::name().unwrap_or_else(interpreter::simd_name)
 }
 
 /// Registers begin where cache lines do, so that none of their vectors lies across two.

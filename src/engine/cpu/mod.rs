@@ -3,7 +3,7 @@
 pub mod block;
 pub mod interpreter;
 mod lane;
-#[cfg(target_arch = "x86_64")]
+#[cfg_attr(not(target_arch = "x86_64"), path = "no_machine.rs")]
 mod machine;
 mod reverse;
 

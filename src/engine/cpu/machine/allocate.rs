@@ -264,6 +264,8 @@ impl Allocator {
 
     fn hold(&mut self, register: VectorRegister, value: Held) {
         debug_assert!(self.held[usize::from(register)].is_none());
+        // What the place held before had its last use before.
+        debug_assert!(self.register_of[value.place as usize].is_none());
         self.held[usize::from(register)] = Some(value);
         self.register_of[value.place as usize] = Some(register);
     }
@@ -289,9 +291,6 @@ impl Allocator {
 
     /// Puts a result into a register, one that its operands leave if there is one.
     fn result(&mut self, value: Held, operands: &[VectorRegister]) -> VectorRegister {
-        if let Some(old) = self.register_of[value.place as usize] {
-            self.forget(old);
-        }
         let left = operands.iter().copied().find(|&r| self.held[usize::from(r)].is_none());
         let to = left.unwrap_or_else(|| self.take(operands));
         self.hold(to, value);
@@ -336,9 +335,6 @@ impl Allocator {
             self.used(register, next);
         }
         // Not over an operand: it may take two instructions.
-        if let Some(old) = self.register_of[result.place as usize] {
-            self.forget(old);
-        }
         let to = self.take(&[a, b, c]);
         self.hold(to, result);
         self.actions.push(Action::Select { to, a, b, c });
@@ -365,9 +361,6 @@ impl Allocator {
             if let Some(register) = registers[k] {
                 self.used(register, next[k]);
             }
-        }
-        if let Some(old) = self.register_of[result.place as usize] {
-            self.forget(old);
         }
         let leaves = |k: &usize| {
             registers[*k].is_some_and(|register| self.held[usize::from(register)].is_none())

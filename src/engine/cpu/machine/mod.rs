@@ -28,8 +28,13 @@ impl MachineCode {
     /// The code of a program; none where the machine has neither instruction set, or allows no
     /// memory to be made executable.
     pub fn new(program: &RegisterProgram) -> Option<Self> {
-        let layout = LAYOUTS.into_iter().find(|layout| is_there(layout.isa))?;
-        Self::with_layout(program, layout)
+        let layout = layout()?;
+        let code = Self::with_layout(program, layout);
+        if code.is_none() {
+            let count = program.instructions.len();
+            tracing::warn!("no machine code for a program of {count} instructions: interpreted");
+        }
+        code
     }
 
     /// The code of a program for each instruction set that is there, and its name.
@@ -67,11 +72,15 @@ impl MachineCode {
 
 /// What code is made for on this machine; none where none can be made.
 pub fn name() -> Option<&'static str> {
-    static NAME: OnceLock<Option<&str>> = OnceLock::new();
-    *NAME.get_or_init(|| {
-        let layout = LAYOUTS.into_iter().find(|layout| is_there(layout.isa))?;
+    layout().map(layout_name)
+}
+
+/// The layout of code on this machine, if it lets memory be executed.
+fn layout() -> Option<Layout> {
+    static LAYOUT: OnceLock<Option<Layout>> = OnceLock::new();
+    *LAYOUT.get_or_init(|| {
         MmapMut::map_anon(1).ok()?.make_exec().ok()?;
-        Some(layout_name(layout))
+        LAYOUTS.into_iter().find(|layout| is_there(layout.isa))
     })
 }
 

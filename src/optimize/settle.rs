@@ -1,7 +1,8 @@
-//! Parameters that no trajectory depends on, such as scalings, offsets and noise: to move them costs
-//! no integration. A start whose scalings are off by decades is no use: where its predictions are far
-//! too large, whatever makes them smaller does, and leads to where there are none; where they are far
-//! too small nothing seems to matter. So these parameters go to the best of a grid first.
+//! Parameters that no trajectory depends on, such as scalings, offsets and noise: moving them costs no
+//! integration, so that a grid can be searched.
+//!
+//! Where a random scaling makes predictions far too large, a descent goes where the states vanish, and
+//! stays; where it makes them far too small, nothing seems to matter.
 
 use super::bounds::Bounds;
 use crate::engine::EngineError;
