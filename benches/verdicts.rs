@@ -1,16 +1,19 @@
 //! Verdicts on right gradients: every public benchmark problem (`PETAB_BENCHMARKS_DIR`), random
 //! points, both schedules, default settings; beside them pyPESTO's rule on the same cells.
 //!
-//! `cargo bench --bench verdicts -- [--points N] [NAME…]`; problems whose gradients cost minutes are
-//! left out unless named.
+//! `cargo bench --bench verdicts -- [--points N] [--steps shared|adaptive] [--failing] [NAME…]`;
+//! problems whose gradients cost minutes are left out unless named. `--failing` lists the cells that
+//! fail.
 
-use gradsweep::check::{self, CheckPlan, Criteria, JudgedPoint, Label, VerdictKind, own_gradient};
+use gradsweep::check::{
+    self, CheckPlan, Criteria, JudgedPoint, Label, Source, VerdictKind, own_gradient,
+};
 use gradsweep::engine::EngineError;
 use gradsweep::engine::cpu::CpuEngine;
-use gradsweep::index::ParameterIdx;
+use gradsweep::index::{ParameterIdx, PointIdx};
 use gradsweep::model;
 use gradsweep::startpoints;
-use gradsweep::sweep::{Evaluator, PointResult, Settings, StepMode};
+use gradsweep::sweep::{Evaluator, OwnGradients, Settings, StepMode, no_refinement};
 use std::path::PathBuf;
 use std::time::Instant;
 
@@ -33,11 +36,21 @@ fn main() {
         return;
     };
     let mut count = 200;
+    let mut schedules = vec![StepMode::Shared, StepMode::Adaptive];
+    let mut lists_failing = false;
     let mut names = Vec::new();
     let mut rest = arguments.iter();
     while let Some(argument) = rest.next() {
         match argument.as_str() {
             "--points" => count = rest.next().and_then(|n| n.parse().ok()).unwrap_or(count),
+            "--steps" => {
+                schedules = match rest.next().map(String::as_str) {
+                    Some("shared") => vec![StepMode::Shared],
+                    Some("adaptive") => vec![StepMode::Adaptive],
+                    other => panic!("--steps {other:?}: shared or adaptive is expected"),
+                }
+            }
+            "--failing" => lists_failing = true,
             name => names.push(name.to_owned()),
         }
     }
@@ -61,11 +74,15 @@ fn main() {
         }
         let problem = model::load(&folder).unwrap_or_else(|e| panic!("{e}"));
         let points = startpoints::random(&problem.parameters, count, 0, 0).expect("bounds");
-        for (s, steps) in [StepMode::Shared, StepMode::Adaptive].into_iter().enumerate() {
+        for &steps in &schedules {
+            let s = usize::from(steps == StepMode::Adaptive);
             let began = Instant::now();
             let settings = Settings { rtol: 1e-8, atol: 1e-12, max_steps: 10_000, steps };
-            let evaluator = Evaluator::new(&problem, settings, &CpuEngine, Some(&CpuEngine))
-                .expect("the CPU engine takes any program");
+            let prepare = |gradients| {
+                Evaluator::with_gradients(&problem, settings, &CpuEngine, &CpuEngine, gradients)
+                    .expect("the CPU engine takes any program")
+            };
+            let evaluator = prepare(OwnGradients::Cheaper);
             let plan = |eps: &[f64]| CheckPlan {
                 parameters: (0..problem.parameters.len())
                     .map(ParameterIdx::from_position)
@@ -76,28 +93,46 @@ fn main() {
                 confidence: 0.95,
                 consistent: 0.05,
             };
-            let run = |eps: &[f64], sink: &mut dyn FnMut(&JudgedPoint, &PointResult)| {
-                check::run(
-                    &evaluator,
-                    &points.theta_scaled,
-                    &plan(eps),
-                    &own_gradient,
-                    &mut |judged, result| -> Result<(), EngineError> {
-                        sink(judged, result);
-                        Ok(())
-                    },
-                )
-                .expect("the CPU engine does not fail")
-            };
-            let summary = run(&EPS, &mut |_, _| {});
+            let method = evaluator.gradient_method();
+            let mut gradients = Vec::with_capacity(count);
+            let mut failing = Vec::new();
+            let source = [Source { gradient: &own_gradient, method, allowance: &|_, _| None }];
+            let summary = check::run_sources(
+                &evaluator,
+                &points.theta_scaled,
+                &plan(&EPS),
+                &source,
+                &mut |judged, result| -> Result<(), EngineError> {
+                    gradients.push(result.own_gradient(method).map(<[f64]>::to_vec));
+                    let fails =
+                        judged[0].cells.iter().filter(|c| c.verdict.kind == VerdictKind::Fail);
+                    failing.extend(fails.map(|cell| (judged[0].point, *cell)));
+                    Ok(())
+                },
+            )
+            .expect("the CPU engine does not fail")
+            .remove(0);
             let seconds = began.elapsed().as_secs_f64();
+            // Its rule on the same gradients: only the differences are made anew.
             let (mut rejected, mut alive) = (0, 0);
-            run(&PYPESTO_EPS, &mut |judged, result| {
-                if result.objective.is_ok() {
-                    alive += 1;
-                    rejected += usize::from(rejected_by_pypesto(judged));
+            let theirs = plan(&PYPESTO_EPS);
+            let evaluator = prepare(OwnGradients::None);
+            let chunk = theirs.points_per_chunk(&evaluator);
+            let mut known = gradients.iter();
+            for points in points.theta_scaled.chunks(chunk) {
+                let evaluated = evaluator
+                    .evaluate(points, &theirs.parameters, &theirs.eps, &no_refinement)
+                    .expect("the CPU engine does not fail");
+                for (result, gradient) in evaluated.points.iter().zip(&mut known) {
+                    if result.objective.is_ok() {
+                        let point = PointIdx::from_position(alive);
+                        let judged =
+                            check::judge_point(point, result, gradient.as_deref(), None, &theirs);
+                        alive += 1;
+                        rejected += usize::from(rejected_by_pypesto(&judged));
+                    }
                 }
-            });
+            }
             let mut counts = [0; VerdictKind::ALL.len()];
             for statistics in &summary.parameters {
                 for (sum, own) in counts.iter_mut().zip(statistics.counts) {
@@ -115,6 +150,16 @@ fn main() {
                 counts.map(|c| c.to_string()).join(" | "),
                 share(&counts)
             );
+            for (point, cell) in failing.iter().filter(|_| lists_failing) {
+                let id = &problem.parameters[cell.parameter.position()].id;
+                let (value, bound) =
+                    cell.estimate.map_or((f64::NAN, f64::NAN), |e| (e.value, e.bound));
+                println!(
+                    "  {name} {word}: point {}, {id}: gradient {:e}, estimate {value:e} ± {bound:e}",
+                    point.position(),
+                    cell.gradient
+                );
+            }
         }
     }
     for (word, counts) in ["shared", "adaptive"].into_iter().zip(sums) {

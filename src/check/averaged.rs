@@ -38,18 +38,27 @@ pub fn is_worth_averaging(estimate: &Estimate, decidable: f64) -> bool {
         && estimate.bound + estimate.floor < size
 }
 
+/// What the noise of a ladder is made of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NoiseOrigin {
+    Rounding,
+    /// Trajectories choose their own steps: noise is what the tolerances allow. Small changes leave
+    /// the choice as it was and have less.
+    Tolerances,
+}
+
 /// The estimate from a ladder: extrapolated, or averaged where there are the steps for it, and they
 /// agree and have the smaller bound.
-pub fn estimate_of_all(ladder: &Ladder) -> Option<Estimate> {
+pub fn estimate_of_all(ladder: &Ladder, origin: NoiseOrigin) -> Option<Estimate> {
     let is_averaging = |r: &&Rung| averaging_eps().any(|eps| eps == r.eps);
     let (many, few): (Vec<&Rung>, Vec<&Rung>) = ladder.iter().partition(is_averaging);
     let mut many: Vec<Rung> = many.into_iter().copied().filter(|r| r.central.is_finite()).collect();
     many.sort_by(|a, b| a.eps.total_cmp(&b.eps));
     if many.len() < ENOUGH {
-        return estimate_from_either(ladder).map(|e| outvoted(e, ladder));
+        return estimate_from_either(ladder).map(|e| outvoted(e, ladder, origin));
     }
     let few: Vec<Rung> = few.into_iter().copied().collect();
-    let extrapolated = outvoted(estimate_from_either(&few)?, &few);
+    let extrapolated = outvoted(estimate_from_either(&few)?, &few, origin);
     let averaged = (0..=MOST_POWERS)
         .filter_map(|powers| averaged(&many, powers))
         .min_by(|a, b| a.bound().total_cmp(&b.bound()));
@@ -75,20 +84,31 @@ pub fn estimate_of_all(ladder: &Ladder) -> Option<Estimate> {
 const AGREEMENT: f64 = 0.1;
 /// Multiple of the noise of a difference that this distance exceeds.
 const BEYOND_NOISE: f64 = 2.0;
+/// Ratio of two steps whose differences noise does not make agree: the smaller one's is so many
+/// times larger.
+const APART: f64 = 10.0;
 
 /// An estimate with what smaller steps say against it: large steps may agree by chance. Where two
 /// smaller ones agree with each other and not with the estimate, and noise does not explain it, the
 /// bound is its distance to them.
-fn outvoted(estimate: Estimate, ladder: &Ladder) -> Estimate {
+///
+/// Noise explains a distance that is not beyond it; noise that tolerances allow does not explain
+/// that steps a decade apart agree.
+fn outvoted(estimate: Estimate, ladder: &Ladder, origin: NoiseOrigin) -> Estimate {
     let mut smaller: Vec<&Rung> =
         ladder.iter().filter(|r| r.central.is_finite() && r.eps < estimate.eps).collect();
     smaller.sort_by(|a, b| b.eps.total_cmp(&a.eps));
+    // Values that rounding kept agree on zero, and tell nothing.
+    let is_alive = |r: &&Rung| r.forward != 0.0 && r.backward != 0.0;
     let mut bound = estimate.bound;
     for pair in smaller.windows(2) {
         let between = (pair[0].central - pair[1].central).abs();
         let distance = (pair[1].central - estimate.value).abs();
-        let noise = estimate.noise / pair[1].eps;
-        if between < AGREEMENT * distance && distance > BEYOND_NOISE * noise {
+        let is_apart = origin == NoiseOrigin::Tolerances
+            && pair[0].eps >= APART * pair[1].eps
+            && pair.iter().all(is_alive);
+        let is_meant = is_apart || distance > BEYOND_NOISE * estimate.noise / pair[1].eps;
+        if between < AGREEMENT * distance && is_meant {
             bound = bound.max(distance);
         }
     }
@@ -209,7 +229,8 @@ mod tests {
         for (f, derivative) in cases {
             for seed in 0..1_000 {
                 let rungs = ladder(f, 0.3, 1e-2, seed);
-                let found = estimate_of_all(&rungs).expect("all steps have values");
+                let found =
+                    estimate_of_all(&rungs, NoiseOrigin::Rounding).expect("all steps have values");
                 let few: Vec<Rung> = rungs
                     .iter()
                     .copied()
@@ -252,11 +273,54 @@ mod tests {
             unseen: 0.0,
         };
         let rungs: Vec<Rung> = differences.into_iter().map(rung).collect();
-        let found = estimate_of_all(&rungs).expect("all steps have values");
+        let found = estimate_of_all(&rungs, NoiseOrigin::Rounding).expect("all steps have values");
         assert!((found.value - 5.26879).abs() <= found.bound, "{found:?}");
         // The twin: the estimate alone is sure of another value.
         let alone = estimate_from_either(&rungs).expect("all steps have values");
         assert!((alone.value - 5.26879).abs() > alone.bound, "{alone:?}");
+    }
+
+    /// Differences of a model whose outputs change within a tenth of the distance of its
+    /// measurements: over large changes of a lag the objective is a staircase of mean slope −750, where
+    /// it is flat itself. Trajectories chose their own steps; the tolerances would allow so much noise.
+    #[test]
+    fn noise_that_is_only_allowed_does_not_silence_small_steps() {
+        let differences = [
+            (0.4, -712.0),
+            (0.2, -733.0),
+            (0.1, -726.2),
+            (0.05, -719.0),
+            (0.025, -722.5),
+            (0.0125, -720.9),
+            (0.00625, -721.3),
+            (1e-3, -802.2),
+            (1e-5, -1.2e-10),
+            (1e-7, 1.0e-9),
+            (1e-9, 5.8e-14),
+        ];
+        let rung = |(eps, central): (f64, f64)| Rung {
+            eps,
+            forward: 1.1 * central,
+            backward: 0.9 * central,
+            central,
+            noise: 1e-2 / eps,
+            unseen: 0.0,
+        };
+        let rungs: Vec<Rung> = differences.into_iter().map(rung).collect();
+        let found = estimate_of_all(&rungs, NoiseOrigin::Tolerances).expect("values");
+        assert!(found.bound >= found.value.abs(), "{found:?}");
+        // The twins: noise that is known to be there, and values that rounding kept.
+        let noisy = estimate_of_all(&rungs, NoiseOrigin::Rounding).expect("values");
+        assert!(noisy.bound < 0.1 * noisy.value.abs(), "{noisy:?}");
+        let kept: Vec<Rung> = rungs
+            .iter()
+            .map(|r| match r.eps < 1e-4 {
+                true => Rung { forward: 0.0, backward: 0.0, central: 0.0, ..*r },
+                false => *r,
+            })
+            .collect();
+        let blind = estimate_of_all(&kept, NoiseOrigin::Tolerances).expect("values");
+        assert!(blind.bound < 0.1 * blind.value.abs(), "{blind:?}");
     }
 
     /// The twin: a function with a kink inside the steps. No polynomial has its values, which the
@@ -264,7 +328,7 @@ mod tests {
     #[test]
     fn a_kink_widens_the_bound() {
         let rungs = ladder(|x| x + (x - 0.3).max(0.0), 0.0, 1e-6, 1);
-        let found = estimate_of_all(&rungs).expect("all steps have values");
+        let found = estimate_of_all(&rungs, NoiseOrigin::Rounding).expect("all steps have values");
         assert!((found.value - 1.0).abs() <= found.bound, "{found:?}");
     }
 }

@@ -1,7 +1,7 @@
 //! Checking points chunk by chunk: bounded memory whatever their number.
 
 use super::association::{Association, PointFacts};
-use super::averaged::{averaging_eps, estimate_of_all, is_worth_averaging};
+use super::averaged::{NoiseOrigin, averaging_eps, estimate_of_all, is_worth_averaging};
 use super::diagnosis::Diagnosis;
 use super::estimate::{Estimate, Ladder, Rung};
 use super::one_sided::estimate_from_either;
@@ -69,7 +69,7 @@ impl CheckPlan {
             return self.further_eps();
         }
         // Steps of their own follow theta: what they do to differences is no noise to average away.
-        let is_random = pairs.iter().all(|pair| pair.step_noise == 0.0);
+        let is_random = noise_origin(pairs) == NoiseOrigin::Rounding;
         match estimate_from_either(&ladder) {
             Some(e) if is_random && is_worth_averaging(&e, self.criteria.decidable) => {
                 averaging_eps().filter(|e| !self.eps.contains(e)).collect()
@@ -318,7 +318,7 @@ pub fn judge_point(
             let further = result.refinements.iter().filter(|p| p.parameter == parameter);
             let all: Vec<&ProbePair> = pairs.iter().chain(further).collect();
             let ladder: Vec<Rung> = all.iter().map(|pair| rung(pair)).collect();
-            let estimate = estimate_of_all(&ladder);
+            let estimate = estimate_of_all(&ladder, noise_origin(all.iter().copied()));
             let value = gradient.map_or(f64::NAN, |g| g[parameter.position()]);
             let cell = Cell {
                 gradient: value,
@@ -333,6 +333,13 @@ pub fn judge_point(
         })
         .collect();
     JudgedPoint { point, rows, best, cells }
+}
+
+fn noise_origin<'a>(pairs: impl IntoIterator<Item = &'a ProbePair>) -> NoiseOrigin {
+    match pairs.into_iter().any(|pair| pair.step_noise != 0.0) {
+        true => NoiseOrigin::Tolerances,
+        false => NoiseOrigin::Rounding,
+    }
 }
 
 pub(super) fn rung(pair: &ProbePair) -> Rung {
