@@ -3,12 +3,13 @@
 //! A [`Program`] is a list of operations over numbered values: first the inputs, then the
 //! constants, then one value per operation, each operation reading earlier values only. It is
 //! made from expressions of a [`Graph`], over which forward differentiation
-//! ([`forward::tangents`]) and fusing ([`fuse::fuse`]) work beforehand. The CPU engine runs it
+//! ([`forward::tangents`]), regrouping ([`products::regroup`]) and fusing ([`fuse::fuse`]) work beforehand. The CPU engine runs it
 //! with registers assigned by live range ([`registers`]), the GPU engine prints it
 //! ([`wgsl::print_body`]).
 
 pub mod forward;
 pub mod fuse;
+pub mod products;
 pub mod registers;
 pub mod wgsl;
 

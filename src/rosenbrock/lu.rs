@@ -43,8 +43,8 @@ const LASTING: f64 = 100.0;
 #[derive(Debug, Clone, Copy)]
 struct Replacement {
     moiety: usize,
-    /// Weight of the member in the sum.
-    weight: NodeId,
+    /// One over the weight of the member in the sum.
+    per_weight: NodeId,
     /// Whether it does: not 0 where rounding does less to the sum than to the row.
     condition: NodeId,
 }
@@ -93,12 +93,12 @@ impl SumOfRows {
                 size = graph.ternary(Ternary::MulAdd, weight, magnitude, size);
             }
         }
-        let weight = graph.constant(self.weights[&k]);
+        let per_weight = graph.constant(1.0 / self.weights[&k]);
         let most = graph.constant(MOST * self.weights[&k]);
         let magnitude = graph.unary(Unary::Abs, first);
         let largest = graph.mul(most, magnitude);
         let is_good = graph.binary(Binary::Le, size, largest);
-        let pivot = graph.div(rest, weight);
+        let pivot = graph.mul(rest, per_weight);
         graph.ternary(Ternary::Select, is_good, pivot, updated)
     }
 }
@@ -169,11 +169,11 @@ impl SparseLu {
                     pivot = sums[m].pivot(graph, k, [first[k], pivot], &rows, &columns[k]);
                 }
                 if let Some(moiety) = last_of {
-                    let weight = graph.constant(sums[moiety].weights[&k]);
+                    let per_weight = graph.constant(1.0 / sums[moiety].weights[&k]);
                     let factor = graph.constant(LASTING * sums[moiety].weights[&k]);
                     let own = graph.mul(factor, rounding[k]);
                     let condition = graph.binary(Binary::Lt, sums[moiety].rounding, own);
-                    replacement = Some(Replacement { moiety, weight, condition });
+                    replacement = Some(Replacement { moiety, per_weight, condition });
                     let zero = graph.constant(0.0);
                     let mut sum = std::mem::take(&mut sums[moiety].row);
                     sum.remove(&k);
@@ -181,7 +181,7 @@ impl SparseLu {
                         sum.entry(j).or_insert(zero);
                     }
                     for (j, entry) in sum {
-                        let summed = graph.div(entry, weight);
+                        let summed = graph.mul(entry, per_weight);
                         let own = own_row.get(&j).copied().unwrap_or(zero);
                         let entry = graph.ternary(Ternary::Select, condition, summed, own);
                         pivot_row.insert(j, entry);
@@ -243,9 +243,9 @@ impl SparseLu {
         let mut x = right.to_vec();
         let mut sums: BTreeMap<usize, NodeId> = BTreeMap::new();
         for (step, &k) in self.order.iter().enumerate() {
-            if let Some(Replacement { moiety, weight, condition }) = self.summed[step] {
+            if let Some(Replacement { moiety, per_weight, condition }) = self.summed[step] {
                 let sum = sums.get(&moiety).copied().unwrap_or_else(|| graph.constant(0.0));
-                let summed = graph.div(sum, weight);
+                let summed = graph.mul(sum, per_weight);
                 x[k] = graph.ternary(Ternary::Select, condition, summed, x[k]);
             }
             for &(i, multiplier) in &self.lower[step] {

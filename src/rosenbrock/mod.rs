@@ -13,6 +13,7 @@ use crate::graph::{Binary, Graph, Input, NodeId, Substitution, Ternary, Unary, d
 use crate::index::{DirectionIdx, SlotIdx, StateIdx, SwitchIdx};
 use crate::program::forward::{Directions, tangents};
 use crate::program::fuse::fuse;
+use crate::program::products::regroup;
 use crate::program::{Program, ValueId};
 use rodas5p::{A, C, D, ERROR_ORDER, GAMMA, STAGES, TIME};
 
@@ -186,6 +187,8 @@ struct StepRoots {
 /// The stages of the method; see [`rodas5p`] for the form.
 fn rodas5p_step(graph: &mut Graph, derivatives: &[NodeId]) -> StepRoots {
     let n = derivatives.len();
+    let moieties = moieties(graph, derivatives);
+    let derivatives = &regroup(graph, derivatives)[..];
     let states: Vec<NodeId> =
         (0..n).map(|i| graph.input(Input::State(StateIdx::from_position(i)))).collect();
     let time = graph.input(Input::Time);
@@ -199,10 +202,9 @@ fn rodas5p_step(graph: &mut Graph, derivatives: &[NodeId]) -> StepRoots {
         Input::Time => vec![(time_direction, graph.constant(1.0))],
         _ => Vec::new(),
     });
-    let gamma = graph.constant(GAMMA);
-    let step_gamma = graph.mul(step, gamma);
-    let diagonal = graph.div(one, step_gamma);
     let reciprocal_step = graph.div(one, step);
+    let reciprocal_gamma = graph.constant(1.0 / GAMMA);
+    let diagonal = graph.mul(reciprocal_gamma, reciprocal_step);
     let mut matrix = Vec::with_capacity(n);
     let mut scaled_time_derivatives = Vec::with_capacity(n);
     for (i, row) in jacobian.iter().enumerate() {
@@ -222,7 +224,6 @@ fn rodas5p_step(graph: &mut Graph, derivatives: &[NodeId]) -> StepRoots {
         matrix.push(entries);
         scaled_time_derivatives.push(time_derivative);
     }
-    let moieties = moieties(graph, derivatives);
     let lu = SparseLu::new(graph, &matrix, &moieties, diagonal, &states);
 
     let mut stages: Vec<Vec<NodeId>> = Vec::with_capacity(STAGES);

@@ -167,6 +167,18 @@ impl<'a> Lane<'a> {
         (self.segment, self.done, self.fraction, self.is_last)
     }
 
+    /// Takes note of a finite step of a replay that does not end its segment; whether it was one.
+    #[inline]
+    pub fn advance_within_replay(&mut self) -> bool {
+        if self.is_last || !matches!(self.mode, Mode::Replay { .. }) {
+            return false;
+        }
+        self.steps += 1;
+        self.was_not_finite = false;
+        self.done += self.fraction;
+        true
+    }
+
     /// Takes note of the attempted step's outcome.
     pub fn advance(&mut self, attempt: Attempt) -> Outcome {
         self.steps += 1;

@@ -1,5 +1,6 @@
 //! The CPU engine: step programs run operation by operation over blocks of lanes.
 
+mod accept;
 pub mod block;
 pub mod interpreter;
 mod lane;
@@ -156,23 +157,27 @@ impl<'a> BlockRun<'a> {
         finished: &mut [Option<(LaneReport, Schedule)>],
     ) -> bool {
         loop {
+            let mut is_new = false;
             if self.seats[w].is_none() {
                 let Some(number) = queue.next() else { return false };
                 self.sit(w, number);
+                is_new = true;
             }
             let Some(seat) = &mut self.seats[w] else { return false };
-            let proposal =
-                if seat.lane.is_trivial() { Err(LaneStatus::Ok) } else { seat.lane.propose() };
-            match proposal {
+            let is_trivial = is_new && seat.lane.is_trivial();
+            match if is_trivial { Err(LaneStatus::Ok) } else { seat.lane.propose() } {
                 Ok((t, h)) => {
                     let time_at = self.kernel.step.time_at();
                     self.registers[time_at][w] = t;
                     self.registers[time_at + 1][w] = h;
                     let (moving_at, count) =
                         (self.kernel.step.moving_at(), self.kernel.step.moving_count);
-                    for (k, (t_dot, h_dot)) in seat.lane.time_tangents().take(count).enumerate() {
-                        self.registers[moving_at + k][w] = t_dot;
-                        self.registers[moving_at + count + k][w] = h_dot;
+                    if count > 0 {
+                        let tangents = seat.lane.time_tangents().take(count);
+                        for (k, (t_dot, h_dot)) in tangents.enumerate() {
+                            self.registers[moving_at + k][w] = t_dot;
+                            self.registers[moving_at + count + k][w] = h_dot;
+                        }
                     }
                     return true;
                 }
@@ -220,13 +225,8 @@ impl<'a> BlockRun<'a> {
     fn advance(&mut self, first: usize, finished: &mut [Option<(LaneReport, Schedule)>]) {
         let step = &self.kernel.step;
         let outputs = &self.kernel.program.registers.outputs;
-        let mut magnitudes = [0.0; BLOCK];
-        for &register in &outputs[..step.width] {
-            let values = self.registers[register as usize];
-            for w in 0..BLOCK {
-                magnitudes[w] += values[w].abs();
-            }
-        }
+        let magnitudes = accept::magnitudes(&self.registers, &outputs[..step.width]);
+        let are_all_finite = magnitudes.iter().sum::<f64>().is_finite();
         let (errors, factors) = if step.adaptive {
             (
                 self.registers[outputs[step.width] as usize],
@@ -235,10 +235,14 @@ impl<'a> BlockRun<'a> {
         } else {
             ([0.0; BLOCK], [1.0; BLOCK])
         };
-        let mut accepted = [false; BLOCK];
+        // Columns without a lane may take anything.
+        let mut accepted = [true; BLOCK];
         let mut outcomes = [None; BLOCK];
         for w in 0..BLOCK {
             if let Some(seat) = &mut self.seats[w] {
+                if are_all_finite && seat.lane.advance_within_replay() {
+                    continue;
+                }
                 let outcome = seat.lane.advance(Attempt {
                     is_finite: magnitudes[w].is_finite() && !errors[w].is_nan(),
                     error_squared: errors[w],
@@ -248,13 +252,7 @@ impl<'a> BlockRun<'a> {
                 outcomes[w] = Some(outcome);
             }
         }
-        for (i, &register) in outputs[..step.width].iter().enumerate() {
-            let new = self.registers[register as usize];
-            let old = &mut self.registers[i];
-            for w in 0..BLOCK {
-                old[w] = if accepted[w] { new[w] } else { old[w] };
-            }
-        }
+        accept::take(&mut self.registers, &outputs[..step.width], &accepted);
         for w in 0..BLOCK {
             let Some(outcome) = outcomes[w] else { continue };
             if outcome.at_output
