@@ -6,7 +6,7 @@
 //! fail.
 
 use gradsweep::check::{
-    self, CheckPlan, Criteria, JudgedPoint, Label, Source, VerdictKind, own_gradient,
+    self, CheckPlan, Criteria, JudgedPoint, Label, Source, VerdictKind, own_allowance, own_gradient,
 };
 use gradsweep::engine::EngineError;
 use gradsweep::engine::cpu::CpuEngine;
@@ -78,11 +78,15 @@ fn main() {
             let s = usize::from(steps == StepMode::Adaptive);
             let began = Instant::now();
             let settings = Settings { rtol: 1e-8, atol: 1e-12, max_steps: 10_000, steps };
-            let prepare = |gradients| {
+            let prepare = |settings, gradients| {
                 Evaluator::with_gradients(&problem, settings, &CpuEngine, &CpuEngine, gradients)
                     .expect("the CPU engine takes any program")
             };
-            let evaluator = prepare(OwnGradients::Cheaper);
+            let mut evaluator = prepare(settings, OwnGradients::Cheaper);
+            if steps == StepMode::Adaptive {
+                evaluator =
+                    evaluator.with_tight(prepare(settings.tighter(), OwnGradients::Cheaper));
+            }
             let plan = |eps: &[f64]| CheckPlan {
                 parameters: (0..problem.parameters.len())
                     .map(ParameterIdx::from_position)
@@ -96,7 +100,7 @@ fn main() {
             let method = evaluator.gradient_method();
             let mut gradients = Vec::with_capacity(count);
             let mut failing = Vec::new();
-            let source = [Source { gradient: &own_gradient, method, allowance: &|_, _| None }];
+            let source = [Source { gradient: &own_gradient, method, allowance: &own_allowance }];
             let summary = check::run_sources(
                 &evaluator,
                 &points.theta_scaled,
@@ -116,7 +120,7 @@ fn main() {
             // Its rule on the same gradients: only the differences are made anew.
             let (mut rejected, mut alive) = (0, 0);
             let theirs = plan(&PYPESTO_EPS);
-            let evaluator = prepare(OwnGradients::None);
+            let evaluator = prepare(settings, OwnGradients::None);
             let chunk = theirs.points_per_chunk(&evaluator);
             let mut known = gradients.iter();
             for points in points.theta_scaled.chunks(chunk) {

@@ -5,7 +5,7 @@
 //! its value at 0 is the estimate. Noise is read off the residuals, truncation off what further powers
 //! change. What rounding does alike at all steps is not averaged away: the bound is never below it.
 
-use super::estimate::{Differences, Estimate, Ladder, Rung};
+use super::estimate::{Differences, Estimate, Ladder, NOISE_FACTOR, Rung};
 use super::one_sided::estimate_from_either;
 
 /// Number of steps that are averaged over, and the first and the distance between them.
@@ -98,15 +98,17 @@ fn outvoted(estimate: Estimate, ladder: &Ladder, origin: NoiseOrigin) -> Estimat
     let mut smaller: Vec<&Rung> =
         ladder.iter().filter(|r| r.central.is_finite() && r.eps < estimate.eps).collect();
     smaller.sort_by(|a, b| b.eps.total_cmp(&a.eps));
-    // Values that rounding kept agree on zero, and tell nothing.
-    let is_alive = |r: &&Rung| r.forward != 0.0 && r.backward != 0.0;
+    // Values that did not change agree on zero, which tells nothing where rounding may have kept them.
+    let is_telling = |r: &Rung, distance: f64| {
+        (r.forward != 0.0 && r.backward != 0.0) || distance > NOISE_FACTOR * r.unseen
+    };
     let mut bound = estimate.bound;
     for pair in smaller.windows(2) {
         let between = (pair[0].central - pair[1].central).abs();
         let distance = (pair[1].central - estimate.value).abs();
         let is_apart = origin == NoiseOrigin::Tolerances
             && pair[0].eps >= APART * pair[1].eps
-            && pair.iter().all(is_alive);
+            && pair.iter().all(|r| is_telling(r, distance));
         let is_meant = is_apart || distance > BEYOND_NOISE * estimate.noise / pair[1].eps;
         if between < AGREEMENT * distance && is_meant {
             bound = bound.max(distance);
@@ -309,18 +311,27 @@ mod tests {
         let rungs: Vec<Rung> = differences.into_iter().map(rung).collect();
         let found = estimate_of_all(&rungs, NoiseOrigin::Tolerances).expect("values");
         assert!(found.bound >= found.value.abs(), "{found:?}");
-        // The twins: noise that is known to be there, and values that rounding kept.
+        // The twins: noise that is known to be there, and values that rounding may have kept.
         let noisy = estimate_of_all(&rungs, NoiseOrigin::Rounding).expect("values");
         assert!(noisy.bound < 0.1 * noisy.value.abs(), "{noisy:?}");
-        let kept: Vec<Rung> = rungs
-            .iter()
-            .map(|r| match r.eps < 1e-4 {
-                true => Rung { forward: 0.0, backward: 0.0, central: 0.0, ..*r },
+        let kept = |rounding: f64| -> Vec<Rung> {
+            let kept = |r: &Rung| match r.eps < 1e-4 {
+                true => Rung {
+                    forward: 0.0,
+                    backward: 0.0,
+                    central: 0.0,
+                    unseen: rounding / r.eps,
+                    ..*r
+                },
                 false => *r,
-            })
-            .collect();
-        let blind = estimate_of_all(&kept, NoiseOrigin::Tolerances).expect("values");
+            };
+            rungs.iter().map(kept).collect()
+        };
+        let blind = estimate_of_all(&kept(1e-2), NoiseOrigin::Tolerances).expect("values");
         assert!(blind.bound < 0.1 * blind.value.abs(), "{blind:?}");
+        // Rounding of 1e-10 would not have kept what 720·1e-5 does.
+        let flat = estimate_of_all(&kept(1e-10), NoiseOrigin::Tolerances).expect("values");
+        assert!(flat.bound >= flat.value.abs(), "{flat:?}");
     }
 
     /// The twin: a function with a kink inside the steps. No polynomial has its values, which the

@@ -174,6 +174,19 @@ pub fn own_gradient(_: PointIdx, _: &[f64], own: Option<&[f64]>) -> Option<Vec<f
     own.map(<[f64]>::to_vec)
 }
 
+/// Multiple of what a gradient changes by at tighter tolerances that counts as its discretisation
+/// error.
+pub const DISCRETISATION_FACTOR: f64 = 2.0;
+
+/// The errors that the program's own gradient may have at a point where copies choose their own
+/// steps: it is the derivative of the base's steps, the differences are of a function whose steps
+/// follow θ too. Both are off from the model's derivative by about what the gradient changes by at
+/// tighter tolerances, where the evaluator has told that.
+pub fn own_allowance(_: PointIdx, result: &PointResult) -> Option<Vec<f64>> {
+    let changes = result.discretisation_change()?;
+    Some(changes.into_iter().map(|change| DISCRETISATION_FACTOR * change).collect())
+}
+
 /// Gives the errors that a right gradient may have at a point, by estimated parameter; none for no
 /// error.
 pub type AllowanceSource<'a> = dyn Fn(PointIdx, &PointResult) -> Option<Vec<f64>> + 'a;

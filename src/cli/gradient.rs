@@ -3,13 +3,17 @@
 use super::CliError;
 use super::engines::Engines;
 use super::options::{CheckOptions, usage};
-use crate::check::{AllowanceSource, CheckPlan, GradientSource, own_gradient};
+use crate::check::{
+    AllowanceSource, CheckPlan, DISCRETISATION_FACTOR, GradientSource, own_allowance, own_gradient,
+};
 use crate::gradient::read_gradients;
 use crate::index::{ParameterIdx, PointIdx};
 use crate::model::OdeProblem;
 use crate::report::digest;
 use crate::startpoints::Points;
-use crate::sweep::{Evaluator, GradientCosts, GradientMethod, OwnGradients, PointResult, Settings};
+use crate::sweep::{
+    Evaluator, GradientCosts, GradientMethod, OwnGradients, PointResult, Settings, StepMode,
+};
 use std::path::{Path, PathBuf};
 
 /// Words for the program's own gradient: the cheaper of the two that follow, by forward tangents, by
@@ -17,8 +21,6 @@ use std::path::{Path, PathBuf};
 pub const AUTO: &str = "auto";
 pub const FORWARD: &str = "forward";
 pub const ADJOINT: &str = "adjoint";
-/// Factor on both tolerances of the run that tells our own discretisation error.
-const TIGHTER: f64 = 0.01;
 
 /// The gradient to judge.
 pub enum Judged {
@@ -168,19 +170,18 @@ impl Judged {
     }
 
     /// The errors that it may have where it is right: twice what our own gradient changes by at
-    /// tighter tolerances, and what is claimed for the file.
+    /// tighter tolerances, where that was computed, and what is claimed for the file.
     pub fn allowance(&self) -> Box<AllowanceSource<'_>> {
         match self {
-            Self::Own(_) => Box::new(|_, _| None),
+            Self::Own(_) => Box::new(own_allowance),
             Self::File(foreign) => Box::new(|_: PointIdx, result: &PointResult| {
-                let own = result.gradient.as_ref()?;
                 let magnitudes = result.gradient_magnitudes.as_ref()?;
-                let tight = result.tight_gradient.as_ref();
-                let of = |j: usize| {
-                    let ours = tight.map_or(0.0, |tight| 2.0 * (own[j] - tight[j]).abs());
-                    ours + foreign.rtol * magnitudes[j]
+                let ours = result.discretisation_change();
+                let of = |(j, magnitude): (usize, &f64)| {
+                    let ours = ours.as_ref().map_or(0.0, |ours| DISCRETISATION_FACTOR * ours[j]);
+                    ours + foreign.rtol * magnitude
                 };
-                Some((0..own.len()).map(of).collect())
+                Some(magnitudes.iter().enumerate().map(of).collect())
             }),
         }
     }
@@ -199,8 +200,8 @@ impl Judged {
     }
 }
 
-/// Evaluates for gradients of which some may be from files: those are also told what our own gradient
-/// is at tighter tolerances.
+/// Evaluates for gradients. Those from files, and our own where copies choose their own steps, are
+/// also told what our own gradient is at tighter tolerances.
 pub(super) fn evaluator<'p>(
     problem: &'p OdeProblem,
     settings: Settings,
@@ -209,11 +210,14 @@ pub(super) fn evaluator<'p>(
 ) -> Result<Evaluator<'p>, CliError> {
     let (probes, gradients) = (engines.probes.as_ref(), engines.gradients());
     let evaluator = Evaluator::with_gradients(problem, settings, probes, gradients, wanted)?;
-    if !has_foreign {
+    let tight =
+        if has_foreign || wanted == OwnGradients::Both { OwnGradients::Forward } else { wanted };
+    if tight == OwnGradients::None || !(has_foreign || settings.steps == StepMode::Adaptive) {
         return Ok(evaluator);
     }
-    let tangents = engines.tangents.as_ref();
-    let tight = Evaluator::new(problem, tighter(settings), tangents, Some(tangents))?;
+    let (bases, gradients) = (engines.tangents.as_ref(), engines.gradients());
+    let settings = settings.tighter();
+    let tight = Evaluator::with_gradients(problem, settings, bases, gradients, tight)?;
     Ok(evaluator.with_tight(tight))
 }
 
@@ -243,14 +247,4 @@ pub(super) fn restrict(
         )));
     }
     Ok(())
-}
-
-/// Settings of the run that tells our own discretisation error.
-pub(super) fn tighter(settings: Settings) -> Settings {
-    Settings {
-        rtol: TIGHTER * settings.rtol,
-        atol: TIGHTER * settings.atol,
-        max_steps: settings.max_steps.saturating_mul(4),
-        ..settings
-    }
 }

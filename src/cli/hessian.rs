@@ -2,7 +2,7 @@
 //! computed.
 
 use super::folder::result_folder;
-use super::gradient::{AUTO, FORWARD, claimed_accuracy, tighter};
+use super::gradient::{AUTO, FORWARD, claimed_accuracy};
 use super::localise::{LocaliseOptions, Mode, remove_stale};
 use super::options::{CheckOptions, usage};
 use super::outcome::OutcomeOptions;
@@ -218,7 +218,7 @@ impl Matrix {
             return check_hessian(evaluator, theta, plan, &HessianSource::Own, sink);
         };
         let (probes, tangents) = (engines.probes.as_ref(), engines.tangents.as_ref());
-        let settings = tighter(evaluator.settings());
+        let settings = evaluator.settings().tighter();
         let tight = Evaluator::new(evaluator.problem(), settings, probes, Some(tangents))?;
         let source = HessianSource::Foreign(ForeignHessian {
             kind: match foreign.kind {

@@ -1,7 +1,7 @@
 //! Which derivatives of residuals are judged: the program's own, or those from a file.
 
 use super::CliError;
-use super::gradient::{ADJOINT, AUTO, FORWARD, claimed_accuracy, restrict, tighter};
+use super::gradient::{ADJOINT, AUTO, FORWARD, claimed_accuracy, restrict};
 use super::options::{CheckOptions, usage};
 use crate::check::{CheckPlan, PartGradient, own_part, own_residual_derivatives, row_numbers};
 use crate::engine::Engine;
@@ -78,7 +78,7 @@ impl JudgedResiduals {
         points: &Points,
     ) -> Result<(), CliError> {
         let Self::File(foreign) = self else { return Ok(()) };
-        let evaluator = Evaluator::new(problem, tighter(settings), engine, Some(engine))?;
+        let evaluator = Evaluator::new(problem, settings.tighter(), engine, Some(engine))?;
         let theta = &points.theta_scaled;
         foreign.tight = own_residual_derivatives(&evaluator, theta, &foreign.parameters)?;
         Ok(())

@@ -31,6 +31,21 @@ pub struct Settings {
     pub steps: StepMode,
 }
 
+/// Factor on both tolerances of the run that tells the discretisation error.
+const TIGHTER: f64 = 0.01;
+
+impl Settings {
+    /// Tolerances a hundred times tighter, and steps for them.
+    pub fn tighter(self) -> Self {
+        Self {
+            rtol: TIGHTER * self.rtol,
+            atol: TIGHTER * self.atol,
+            max_steps: self.max_steps.saturating_mul(4),
+            ..self
+        }
+    }
+}
+
 /// Everything that turns points into objectives, gradients and differences.
 pub struct Evaluator<'p> {
     pub(super) problem: &'p OdeProblem,
@@ -314,7 +329,7 @@ impl<'p> Evaluator<'p> {
         if let Some(tight) = &self.tight {
             let theirs = tight.evaluate(points, &[], &[], &no_refinement)?.points;
             for (result, theirs) in evaluated.points.iter_mut().zip(theirs) {
-                result.tight_gradient = theirs.gradient;
+                result.tight_gradient = theirs.gradient.or(theirs.adjoint_gradient);
             }
         }
         Ok(evaluated)

@@ -80,7 +80,8 @@ pub struct PointResult {
     pub adjoint_gradient: Option<Vec<f64>>,
     /// With the gradient: sums of the magnitudes of the terms that its components are made of.
     pub gradient_magnitudes: Option<Vec<f64>>,
-    /// The gradient at tighter tolerances, where the evaluator has them and the point does not fail.
+    /// The gradient at tighter tolerances, where the evaluator has them and the point does not fail: by
+    /// forward tangents if there is one by them, else by adjoints.
     pub tight_gradient: Option<Vec<f64>>,
     /// `[parameter][eps]`, flat, in the order asked for; empty where the point failed.
     pub probes: Vec<ProbePair>,
@@ -166,6 +167,14 @@ impl PointResult {
             GradientMethod::Forward => self.gradient.as_deref(),
             GradientMethod::Adjoint => self.adjoint_gradient.as_deref(),
         }
+    }
+
+    /// By how much the components of the own gradient change at tighter tolerances: about its
+    /// discretisation error. None where that was not asked for, or a run failed.
+    pub fn discretisation_change(&self) -> Option<Vec<f64>> {
+        let own = self.gradient.as_ref().or(self.adjoint_gradient.as_ref())?;
+        let tight = self.tight_gradient.as_ref()?;
+        Some(own.iter().zip(tight).map(|(own, tight)| (own - tight).abs()).collect())
     }
 
     /// Adds what a further model gives at the same point; `before` counts the simulations and rows
