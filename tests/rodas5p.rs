@@ -535,7 +535,7 @@ fn sparse_lu_solves_as_dense_elimination_does() {
             .collect();
         let right_nodes: Vec<NodeId> = (0..n).map(|i| graph.input(slot(i, n))).collect();
         let (diagonal, states) = (graph.constant(1.0), vec![graph.constant(1.0); n]);
-        let lu = SparseLu::new(&mut graph, &rows, &[], diagonal, &states);
+        let lu = SparseLu::new(&mut graph, &rows, &[], (diagonal, &states), 1);
         let solution = lu.solve(&mut graph, &right_nodes);
         let got = graph.evaluate(&solution, &|input| match input {
             Input::Slot(s) => {

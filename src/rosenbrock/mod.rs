@@ -224,7 +224,7 @@ fn rodas5p_step(graph: &mut Graph, derivatives: &[NodeId]) -> StepRoots {
         matrix.push(entries);
         scaled_time_derivatives.push(time_derivative);
     }
-    let lu = SparseLu::new(graph, &matrix, &moieties, diagonal, &states);
+    let lu = SparseLu::new(graph, &matrix, &moieties, (diagonal, &states), STAGES);
 
     let mut stages: Vec<Vec<NodeId>> = Vec::with_capacity(STAGES);
     let mut argument = states.clone();
