@@ -56,7 +56,7 @@ pub struct Arguments {
     #[arg(long, value_name = "FILE.csv")]
     optimum_out: Option<PathBuf>,
     #[command(flatten)]
-    outcome: OutcomeOptions,
+    pub(super) outcome: OutcomeOptions,
     #[command(flatten)]
     pub(super) solver: SolverOptions,
 }

@@ -5,7 +5,7 @@ use super::folder::result_folder;
 use super::gradient::{AUTO, FORWARD, claimed_accuracy};
 use super::localise::{LocaliseOptions, Mode, remove_stale};
 use super::options::{CheckOptions, usage};
-use super::outcome::OutcomeOptions;
+use super::outcome::{Outcome, OutcomeOptions};
 use super::output::Output;
 use super::{CliError, Manner, check, engines, engines::Engines, sweep};
 use crate::check::{
@@ -15,7 +15,8 @@ use crate::check::{
 use crate::gradient::{Asymmetry, FileHessians, read_hessians};
 use crate::model::OdeProblem;
 use crate::report::{
-    FailureTable, HessianTable, PointTable, Style, digest, hessian_table, write_hessian,
+    EntryFails, FailureTable, HessianTable, PointTable, Style, digest, hessian_cases,
+    hessian_table, write_hessian,
 };
 use crate::startpoints::Points;
 use crate::sweep::{Evaluator, Settings};
@@ -88,8 +89,8 @@ impl HessianOptions {
             "--by: there are no groups of rows with --order 1"
         } else if detailed {
             "--detailed: there are no such columns with --order 1"
-        } else if outcome.is_asked_for() {
-            "--junit and --baseline are not there with --order 1"
+        } else if outcome.baseline.is_some() {
+            "--baseline: there is none of --order 1"
         } else {
             return match (&self.hessian, self.hessian_kind) {
                 (Some(file), _) => Ok(Some(Wanted::File(file))),
@@ -248,6 +249,7 @@ pub(super) fn check(
     let integrations = probes * problem.simulation_count();
     let engines = engines::choose(&arguments.solver, problem, settings, integrations)?;
     let evaluator = matrix.evaluator(problem, settings, &engines)?;
+    let outcome = Outcome::open(&arguments.outcome, None)?;
     let mut table = match &arguments.out {
         Some(path) => {
             let created = HessianTable::new(Output::create(path)?, problem);
@@ -284,6 +286,16 @@ pub(super) fn check(
     if let Some((table, path)) = table {
         table.finish().and_then(Output::finish).map_err(CliError::output(path))?;
     }
+    let properties = [
+        ("order".to_owned(), "1".to_owned()),
+        ("second_derivatives".to_owned(), matrix.description()),
+        ("engine".to_owned(), engines.probes.describe()),
+        ("steps".to_owned(), arguments.check.steps.word().to_owned()),
+        ("rtol".to_owned(), format!("{:e}", settings.rtol)),
+        ("atol".to_owned(), format!("{:e}", settings.atol)),
+    ];
+    let cases = hessian_cases(problem, &summary, &points.ids, EntryFails::Anywhere);
+    outcome.write(problem, &properties, &cases)?;
     if arguments.out.as_deref() != Some(Path::new("-")) {
         std::io::stdout().write_all(text.as_bytes()).map_err(CliError::output("-"))?;
     }
@@ -324,6 +336,7 @@ pub(super) fn sweep(
     let engines = engines::choose(&arguments.solver, problem, settings, integrations)?;
     let evaluator = matrix.evaluator(problem, settings, &engines)?;
     let _lock = result_folder(&folder, arguments.replacing())?;
+    let outcome = Outcome::open(&arguments.outcome, None)?;
     if !manner.quiet {
         eprintln!("engine: {} ({})", engines.probes.describe(), engines.reason);
     }
@@ -368,6 +381,10 @@ pub(super) fn sweep(
     writeln!(run_json, "{json}").map_err(failed("run.json"))?;
     run_json.finish().map_err(failed("run.json"))?;
     remove_stale(&folder, &OTHERS)?;
+    let properties =
+        record.properties().map_err(|e| failed("run.json")(std::io::Error::other(e)))?;
+    let cases = hessian_cases(problem, &summary, &points.ids, EntryFails::Consistently);
+    outcome.write(problem, &properties, &cases)?;
 
     let style = Style { colours: manner.colours, detailed: false };
     let mut text = hessian_table(problem, &summary, asymmetries, &points.ids, style);

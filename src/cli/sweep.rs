@@ -92,7 +92,7 @@ pub struct Arguments {
     #[command(flatten)]
     optimum: OptimumOptions,
     #[command(flatten)]
-    outcome: OutcomeOptions,
+    pub(super) outcome: OutcomeOptions,
     #[command(flatten)]
     pub(super) solver: SolverOptions,
 }

@@ -2,7 +2,8 @@
 
 use super::html::{clean, escape};
 use crate::check::{
-    CheckPlan, CheckSummary, Diagnosis, JudgedPoint, ParameterStatistics, VerdictKind,
+    CheckPlan, CheckSummary, Diagnosis, HessianSummary, JudgedPoint, PairStatistics,
+    ParameterStatistics, VerdictKind,
 };
 use crate::index::ParameterIdx;
 use crate::model::OdeProblem;
@@ -22,7 +23,7 @@ pub enum CaseResult {
     },
 }
 
-/// A parameter's test case.
+/// A parameter's test case, or that of an entry of second derivatives.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Case {
     /// Of the gradient, where there are several; a part of the case's class.
@@ -112,6 +113,54 @@ pub fn sweep_cases(problem: &OdeProblem, summary: &CheckSummary) -> Vec<Case> {
         Case { source: None, parameter, result }
     };
     summary.parameters.iter().zip(&summary.diagnoses).map(case).collect()
+}
+
+/// When an entry of second derivatives fails.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EntryFails {
+    /// At some point: of a few points each counts.
+    Anywhere,
+    Consistently,
+}
+
+/// The cases of second derivatives, one for each entry, `row,column`.
+pub fn hessian_cases(
+    problem: &OdeProblem,
+    summary: &HessianSummary,
+    ids: &[String],
+    when: EntryFails,
+) -> Vec<Case> {
+    let id = |p: ParameterIdx| problem.parameters[p.position()].id.as_str();
+    let case = |pair: &PairStatistics| {
+        let statistics = &pair.statistics;
+        let counts = in_words(&statistics.counts);
+        let fails = match when {
+            EntryFails::Anywhere => statistics.counts[place(VerdictKind::Fail)] > 0,
+            EntryFails::Consistently => statistics.is_consistent_failure,
+        };
+        let result = if fails {
+            let mut details = format!("points: {counts}");
+            if let Some(worst) = &pair.worst {
+                details.push_str(&format!(
+                    "\npoint {}: second derivative {:e}, estimate {:e}, bound {:e}",
+                    ids[worst.point.position()],
+                    worst.gradient,
+                    worst.estimate,
+                    worst.bound
+                ));
+            }
+            let message = match &pair.mark {
+                Some(mark) => mark.to_string(),
+                None => format!("failure: {counts}"),
+            };
+            CaseResult::Failed { message, details }
+        } else {
+            undecided(&statistics.counts).unwrap_or(CaseResult::Passed)
+        };
+        let parameter = format!("{},{}", id(pair.row), id(pair.column));
+        Case { source: None, parameter, result }
+    };
+    summary.pairs.iter().map(case).collect()
 }
 
 /// The cases of a check: one failing cell fails.

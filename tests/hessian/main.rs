@@ -361,6 +361,30 @@ fn wrong_entries_are_named() {
 }
 
 #[test]
+fn a_build_server_is_told_of_each_entry() {
+    let bench = Bench::new(POINTS);
+    let right = bench.all(hessian);
+    // The twin: right everywhere.
+    for (factor, failures, status) in [(2.0, 1, 1), (1.0, 0, 0)] {
+        let of = |i: usize, j: usize| if (i, j) == (K2, K2) { factor } else { 1.0 };
+        bench.write(|point, i, j| Some(of(i, j) * right[point][i][j]));
+        for command in ["sweep", "check"] {
+            let folder = if command == "sweep" { "out-junit" } else { "cells-junit.csv" };
+            let mut further = vec!["--out", folder, "--junit", "j.xml"];
+            if command == "sweep" {
+                further.push("--overwrite");
+            }
+            let (ended, _, err) = bench.run(command, &further);
+            assert_eq!(ended, status, "{err}");
+            let xml = fs::read_to_string(bench.path("j.xml")).unwrap();
+            assert_eq!(xml.matches("<testcase ").count(), 36);
+            assert!(xml.contains(&format!("tests=\"36\" failures=\"{failures}\"")), "{xml}");
+            assert_eq!(xml.contains("name=\"k2,k2\"><failure"), failures == 1, "{xml}");
+        }
+    }
+}
+
+#[test]
 fn an_asymmetric_matrix_is_reported() {
     let bench = Bench::new(POINTS);
     let right = bench.all(hessian);
@@ -537,7 +561,7 @@ fn bad_input_is_refused() {
         refused(command, &["--gradient", "g.csv"], &["--gradient", "--hessian"]);
         refused(command, &["--mode", "residuals"], &["--mode", "--order 1"]);
         refused(command, &["--by", "row"], &["--by", "--order 1"]);
-        refused(command, &["--junit", "j.xml"], &["--junit", "--order 1"]);
+        refused(command, &["--baseline", "b.csv"], &["--baseline", "--order 1"]);
         refused(command, &["--gradient-rtol", "-1"], &["--gradient-rtol -1"]);
         refused(command, &["--hessian-kind", "bfgs"], &["bfgs", "gauss-newton"]);
     }
