@@ -1,7 +1,8 @@
 //! An open device: what kernels share, and what its buffers may take.
 
-use super::adapter::Adapter;
+use super::adapter::{Adapter, AdapterSummary};
 use super::shader::WORKGROUP_SIZE;
+use super::shader_cache::ShaderCache;
 use crate::engine::EngineError;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -18,18 +19,38 @@ pub(super) struct Device {
     max_groups: u32,
     /// The first error that no scope caught, e.g. a lost device.
     failure: Arc<Mutex<Option<String>>>,
+    /// Where compiled shaders are kept, if the adapter gives them out; and what they depend on beside
+    /// their source.
+    pub(super) shaders: Option<(Arc<ShaderCache>, String)>,
+}
+
+/// How to open a device.
+#[derive(Debug, Clone, Default)]
+pub struct DeviceOptions {
+    /// Limits below the adapter's [default: all that it has].
+    pub limits: Option<wgpu::Limits>,
+    /// Where to keep compiled shaders [default: nowhere].
+    pub shader_cache: Option<Arc<ShaderCache>>,
 }
 
 impl Device {
-    /// Opens a device within some limits: by default all that the adapter has.
-    pub(super) fn open(
-        adapter: &Adapter,
-        limits: Option<wgpu::Limits>,
-    ) -> Result<Self, EngineError> {
-        let limits = limits.unwrap_or_else(|| adapter.handle.limits());
+    pub(super) fn open(adapter: &Adapter, options: &DeviceOptions) -> Result<Self, EngineError> {
+        let limits = options.limits.clone().unwrap_or_else(|| adapter.handle.limits());
+        let shaders = options.shader_cache.as_ref().and_then(|cache| {
+            let has_cache = adapter.handle.features().contains(wgpu::Features::PIPELINE_CACHE);
+            let key = wgpu::util::pipeline_cache_key(&adapter.handle.get_info());
+            let key = key.filter(|_| has_cache);
+            cache.note_adapter(key.is_some());
+            let AdapterSummary { name, driver, .. } = &adapter.summary;
+            key.map(|key| (Arc::clone(cache), format!("{key}\n{name}\n{driver}")))
+        });
+        let of_cache = match shaders {
+            Some(_) => wgpu::Features::PIPELINE_CACHE,
+            None => wgpu::Features::empty(),
+        };
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("gradsweep"),
-            required_features: wgpu::Features::SHADER_F64,
+            required_features: wgpu::Features::SHADER_F64 | of_cache,
             required_limits: limits.clone(),
             ..Default::default()
         };
@@ -60,6 +81,7 @@ impl Device {
                 .min(LARGEST_BUFFER),
             max_groups: limits.max_compute_workgroups_per_dimension,
             failure,
+            shaders,
         })
     }
 

@@ -3,6 +3,7 @@
 use super::buffers::Request;
 use super::device::Device;
 use super::groups::{self, Room};
+use super::pipeline::{compile_pipeline, layout_of};
 use super::{buffers, shader};
 use crate::engine::{
     Batch, BatchResult, Control, EngineError, Kernel, LaneReport, LaneStatus, Schedule,
@@ -331,49 +332,6 @@ impl GpuKernel {
     }
 }
 
-/// Compiles a shader whose program has so many operations.
-pub(super) fn compile_pipeline(
-    device: &Device,
-    label: &str,
-    source: String,
-    layout: &wgpu::BindGroupLayout,
-    ops: usize,
-) -> Result<wgpu::ComputePipeline, EngineError> {
-    let device = &device.handle;
-    let scope = device.push_error_scope(wgpu::ErrorFilter::Validation);
-    let internal = device.push_error_scope(wgpu::ErrorFilter::Internal);
-    let descriptor = wgpu::ShaderModuleDescriptor {
-        label: Some(label),
-        source: wgpu::ShaderSource::Wgsl(source.into()),
-    };
-    // Bounds checks stay on; the loops' own counters bound them.
-    let checks = wgpu::ShaderRuntimeChecks {
-        force_loop_bounding: false,
-        ..wgpu::ShaderRuntimeChecks::checked()
-    };
-    // SAFETY: without forced loop bounding every loop of the shader must end. The kernels' loops
-    // count to what `run` says; the library's loops have constant bounds.
-    let module = unsafe { device.create_shader_module_trusted(descriptor, checks) };
-    let pipeline_layout = device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
-        label: Some(label),
-        bind_group_layouts: &[Some(layout)],
-        ..Default::default()
-    });
-    let pipeline = device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
-        label: Some(label),
-        layout: Some(&pipeline_layout),
-        module: &module,
-        entry_point: Some("main"),
-        compilation_options: Default::default(),
-        cache: None,
-    });
-    let errors = [pollster::block_on(internal.pop()), pollster::block_on(scope.pop())];
-    match errors.into_iter().flatten().next() {
-        Some(error) => Err(EngineError::Shader { ops, reason: error.to_string() }),
-        None => Ok(pipeline),
-    }
-}
-
 /// The bindings of `shaders/integrate.wgsl`. Not left to the pipeline: it would drop those that a
 /// program has no use for, such as slots.
 fn bind_group_layout(device: &wgpu::Device, adaptive: bool) -> wgpu::BindGroupLayout {
@@ -391,27 +349,6 @@ fn bind_group_layout(device: &wgpu::Device, adaptive: bool) -> wgpu::BindGroupLa
             storage(false),
         ],
     )
-}
-
-/// A layout of buffers of these types.
-pub(super) fn layout_of(
-    device: &wgpu::Device,
-    types: &[wgpu::BufferBindingType],
-) -> wgpu::BindGroupLayout {
-    let entries: Vec<wgpu::BindGroupLayoutEntry> = types
-        .iter()
-        .zip(0..)
-        .map(|(&ty, binding)| wgpu::BindGroupLayoutEntry {
-            binding,
-            visibility: wgpu::ShaderStages::COMPUTE,
-            ty: wgpu::BindingType::Buffer { ty, has_dynamic_offset: false, min_binding_size: None },
-            count: None,
-        })
-        .collect();
-    device.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor {
-        label: None,
-        entries: &entries,
-    })
 }
 
 /// The status that the shader's number stands for.

@@ -5,11 +5,15 @@ mod buffers;
 mod device;
 mod groups;
 mod kernel;
+mod pipeline;
 mod reverse;
 mod shader;
+mod shader_cache;
 
 pub use adapter::{Adapter, AdapterSummary, adapters, find};
+pub use device::DeviceOptions;
 pub use shader::{reverse_sources, source as shader_source};
+pub use shader_cache::ShaderCache;
 
 use super::{Engine, EngineError, Kernel, ReverseKernel};
 use crate::rosenbrock::{ReverseStep, StepProgram};
@@ -26,15 +30,21 @@ pub struct GpuEngine {
 impl GpuEngine {
     /// Opens a device on an adapter.
     pub fn open(adapter: &Adapter) -> Result<Self, EngineError> {
-        Self::open_within(adapter, None)
+        Self::open_with(adapter, &DeviceOptions::default())
     }
 
     /// Opens one that allows less than the adapter does, as smaller adapters do.
     pub fn open_within(
         adapter: &Adapter,
-        limits: Option<wgpu::Limits>,
+        limits: wgpu::Limits,
     ) -> Result<Self, EngineError> {
-        let device = Arc::new(Device::open(adapter, limits)?);
+        let options = DeviceOptions { limits: Some(limits), ..DeviceOptions::default() };
+        Self::open_with(adapter, &options)
+    }
+
+    /// Opens one with these options.
+    pub fn open_with(adapter: &Adapter, options: &DeviceOptions) -> Result<Self, EngineError> {
+        let device = Arc::new(Device::open(adapter, options)?);
         Ok(Self { device, summary: adapter.summary.clone() })
     }
 

@@ -7,7 +7,8 @@
 use super::buffers::{self, Request};
 use super::device::Device;
 use super::groups::Room;
-use super::kernel::{DISPATCH_TARGET, compile_pipeline, layout_of};
+use super::kernel::DISPATCH_TARGET;
+use super::pipeline::{compile_pipeline, layout_of};
 use super::shader;
 use crate::engine::cpu::planned_steps;
 use crate::engine::{EngineError, ReverseBatch, ReverseKernel, ReverseResult};
