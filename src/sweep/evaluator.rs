@@ -47,6 +47,7 @@ pub struct Evaluator<'p> {
     /// None where no estimated parameter reaches a trajectory.
     pub(super) tangents: Vec<TangentKernel>,
     preferred_lanes: usize,
+    batches_in_flight: usize,
     /// Second derivatives, where they are wanted.
     pub(super) second: Option<SecondOrder>,
     /// Those of the problem's further models.
@@ -196,6 +197,7 @@ impl<'p> Evaluator<'p> {
             tangents: kernels,
             second: None,
             preferred_lanes: engine.preferred_lanes(),
+            batches_in_flight: engine.batches_in_flight(),
             step_ops: replay.program.ops().len(),
             tangent_ops,
             costs,
@@ -231,6 +233,11 @@ impl<'p> Evaluator<'p> {
     /// The compiled observables.
     pub fn objective(&self) -> &Objective<'p> {
         &self.objective
+    }
+
+    /// How many chunks of points to evaluate at a time, each from a thread of its own.
+    pub fn chunks_in_flight(&self) -> usize {
+        self.batches_in_flight
     }
 
     /// How many points to evaluate at once, given how many probes each has.

@@ -1,9 +1,12 @@
 //! An open device: what kernels share, and what its buffers may take.
 
 use super::adapter::{Adapter, AdapterSummary};
+use super::pipeline::gives_shaders_out;
 use super::shader::WORKGROUP_SIZE;
 use super::shader_cache::ShaderCache;
+use super::traffic::Meter;
 use crate::engine::EngineError;
+use bytemuck::Pod;
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// Device memory that a group of lanes may take in any one buffer, whatever the adapter allows.
@@ -19,9 +22,22 @@ pub(super) struct Device {
     max_groups: u32,
     /// The first error that no scope caught, e.g. a lost device.
     failure: Arc<Mutex<Option<String>>>,
-    /// Where compiled shaders are kept, if the adapter gives them out; and what they depend on beside
-    /// their source.
-    pub(super) shaders: Option<(Arc<ShaderCache>, String)>,
+    pub(super) shaders: Shaders,
+    pub(super) meter: Meter,
+}
+
+/// What is done with compiled shaders.
+#[derive(Debug, Clone)]
+pub(super) enum Shaders {
+    /// Nobody asked to keep them.
+    Forgotten,
+    /// They cannot be kept, for a reason.
+    NotKept(String),
+    Kept {
+        cache: Arc<ShaderCache>,
+        /// What they depend on beside their source.
+        key: String,
+    },
 }
 
 /// How to open a device.
@@ -36,17 +52,10 @@ pub struct DeviceOptions {
 impl Device {
     pub(super) fn open(adapter: &Adapter, options: &DeviceOptions) -> Result<Self, EngineError> {
         let limits = options.limits.clone().unwrap_or_else(|| adapter.handle.limits());
-        let shaders = options.shader_cache.as_ref().and_then(|cache| {
-            let has_cache = adapter.handle.features().contains(wgpu::Features::PIPELINE_CACHE);
-            let key = wgpu::util::pipeline_cache_key(&adapter.handle.get_info());
-            let key = key.filter(|_| has_cache);
-            cache.note_adapter(key.is_some());
-            let AdapterSummary { name, driver, .. } = &adapter.summary;
-            key.map(|key| (Arc::clone(cache), format!("{key}\n{name}\n{driver}")))
-        });
-        let of_cache = match shaders {
-            Some(_) => wgpu::Features::PIPELINE_CACHE,
-            None => wgpu::Features::empty(),
+        let has_cache = adapter.handle.features().contains(wgpu::Features::PIPELINE_CACHE);
+        let of_cache = match (&options.shader_cache, has_cache) {
+            (Some(_), true) => wgpu::Features::PIPELINE_CACHE,
+            _ => wgpu::Features::empty(),
         };
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("gradsweep"),
@@ -59,6 +68,22 @@ impl Device {
                 adapter: adapter.summary.name.clone(),
                 reason: error.to_string(),
             })?;
+        let AdapterSummary { name, driver, .. } = &adapter.summary;
+        let key = wgpu::util::pipeline_cache_key(&adapter.handle.get_info());
+        let shaders = match (&options.shader_cache, key.filter(|_| has_cache)) {
+            (None, _) => Shaders::Forgotten,
+            (_, None) => Shaders::NotKept("the adapter has no pipeline cache".to_owned()),
+            (Some(_), _) if !gives_shaders_out(&handle) => {
+                Shaders::NotKept("the driver gives none out".to_owned())
+            }
+            (Some(cache), Some(key)) => match cache.open() {
+                Err(reason) => Shaders::NotKept(reason),
+                Ok(()) => {
+                    let key = format!("{key}\n{name}\n{driver}");
+                    Shaders::Kept { cache: Arc::clone(cache), key }
+                }
+            },
+        };
         let failure = Arc::new(Mutex::new(None));
         let note = |failure: &Arc<Mutex<Option<String>>>, text: String| {
             failure.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(text);
@@ -82,6 +107,7 @@ impl Device {
             max_groups: limits.max_compute_workgroups_per_dimension,
             failure,
             shaders,
+            meter: Meter::default(),
         })
     }
 
@@ -91,6 +117,25 @@ impl Device {
             Some(reason) => Err(EngineError::Device { lanes, reason: reason.clone() }),
             None => Ok(()),
         }
+    }
+
+    /// Writes to the start of a buffer.
+    pub(super) fn write<T: Pod>(&self, buffer: &wgpu::Buffer, data: &[T]) {
+        Meter::add(&self.meter.uploaded, size_of_val(data) as u64);
+        self.queue.write_buffer(buffer, 0, bytemuck::cast_slice(data));
+    }
+
+    /// Waits for a submission, and for nothing that was submitted after it.
+    pub(super) fn wait(
+        &self,
+        lanes: usize,
+        submission: wgpu::SubmissionIndex,
+    ) -> Result<(), EngineError> {
+        let until = wgpu::PollType::Wait { submission_index: Some(submission), timeout: None };
+        let failed =
+            |error: wgpu::PollError| EngineError::Device { lanes, reason: error.to_string() };
+        self.handle.poll(until).map_err(failed)?;
+        self.check(lanes)
     }
 
     /// Most lanes of a dispatch.

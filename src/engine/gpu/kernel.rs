@@ -4,6 +4,7 @@ use super::buffers::Request;
 use super::device::Device;
 use super::groups::{self, Room};
 use super::pipeline::{compile_pipeline, layout_of};
+use super::traffic::{Doing, Meter};
 use super::{buffers, shader};
 use crate::engine::{
     Batch, BatchResult, Control, EngineError, Kernel, LaneReport, LaneStatus, Schedule,
@@ -179,6 +180,8 @@ impl GpuKernel {
     ) -> Result<(), EngineError> {
         let device = &*self.device;
         let count = lanes.len();
+        let mut watch = device.meter.watch(Doing::Preparing);
+        Meter::add(&device.meter.lanes, count as u64);
         let (tables, table_starts) = self.tables(batch, lanes);
         let mut state = Vec::with_capacity(count * self.state_rows());
         Self::transposed(batch.initial, self.width, lanes, &mut state);
@@ -256,8 +259,9 @@ impl GpuKernel {
 
         while !active.is_empty() {
             let settings = [active.len() as u32, count as u32, attempts, max_steps];
-            device.queue.write_buffer(&run, 0, bytemuck::cast_slice(&settings));
-            device.queue.write_buffer(&active_buffer, 0, bytemuck::cast_slice(&active));
+            device.write(&run, &settings);
+            device.write(&active_buffer, &active);
+            watch.turn(Doing::Waiting);
             let began = Instant::now();
             self.dispatch(&bindings, active.len());
             let whole = |buffer, bytes| Request { buffer, offset: 0, bytes };
@@ -267,6 +271,7 @@ impl GpuKernel {
             }
             let bytes = buffers::read_back(device, count, &requests)?;
             let took = began.elapsed();
+            watch.turn(Doing::Collecting);
             let fields = bytes[0].values(progress.len());
             progress.copy_from_slice(fields);
             if let Some(bytes) = bytes.get(1) {
@@ -278,7 +283,7 @@ impl GpuKernel {
                     schedule.fractions.extend((0..taken).map(|k| accepted[k * count + l]));
                     progress[FRACTION * count + l] = 0;
                 }
-                device.queue.write_buffer(&progress_buffer, 0, bytemuck::cast_slice(&progress));
+                device.write(&progress_buffer, &progress);
             }
             active.retain(|&l| progress[STATUS * count + l as usize] == RUNNING);
             // The number of attempts in a dispatch never changes a result.
@@ -288,12 +293,14 @@ impl GpuKernel {
                 attempts = (attempts / 2).max(1);
             }
         }
+        watch.turn(Doing::Waiting);
         let row_bytes = 8 * count as u64;
         let requests = [
             Request { buffer: &outputs, offset: 0, bytes: output_bytes },
             Request { buffer: &state, offset: self.width as u64 * row_bytes, bytes: row_bytes },
         ];
         let bytes = buffers::read_back(device, count, &requests)?;
+        watch.turn(Doing::Collecting);
         let values: &[f64] = bytes[0].values(places[count]);
         let done: &[f64] = bytes[1].values(count);
         for (l, &lane) in lanes.iter().enumerate() {
@@ -321,6 +328,7 @@ impl GpuKernel {
 
     fn dispatch(&self, bindings: &wgpu::BindGroup, active: usize) {
         let [x, y] = self.device.workgroups(active);
+        Meter::add(&self.device.meter.dispatches, 1);
         let mut encoder = self.device.handle.create_command_encoder(&Default::default());
         {
             let mut pass = encoder.begin_compute_pass(&Default::default());

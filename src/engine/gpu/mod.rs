@@ -9,15 +9,17 @@ mod pipeline;
 mod reverse;
 mod shader;
 mod shader_cache;
+mod traffic;
 
-pub use adapter::{Adapter, AdapterSummary, adapters, find};
+pub use adapter::{Adapter, AdapterSummary, adapters, find, find_alike};
 pub use device::DeviceOptions;
 pub use shader::{reverse_sources, source as shader_source};
 pub use shader_cache::ShaderCache;
+pub use traffic::Traffic;
 
 use super::{Engine, EngineError, Kernel, ReverseKernel};
 use crate::rosenbrock::{ReverseStep, StepProgram};
-use device::Device;
+use device::{Device, Shaders};
 use std::sync::Arc;
 
 /// An adapter's device.
@@ -34,10 +36,7 @@ impl GpuEngine {
     }
 
     /// Opens one that allows less than the adapter does, as smaller adapters do.
-    pub fn open_within(
-        adapter: &Adapter,
-        limits: wgpu::Limits,
-    ) -> Result<Self, EngineError> {
+    pub fn open_within(adapter: &Adapter, limits: wgpu::Limits) -> Result<Self, EngineError> {
         let options = DeviceOptions { limits: Some(limits), ..DeviceOptions::default() };
         Self::open_with(adapter, &options)
     }
@@ -48,20 +47,45 @@ impl GpuEngine {
         Ok(Self { device, summary: adapter.summary.clone() })
     }
 
+    /// What the device was given and gave back so far.
+    pub fn traffic(&self) -> Traffic {
+        self.device.meter.traffic()
+    }
+
     /// The adapter that the device is on.
     pub fn summary(&self) -> &AdapterSummary {
         &self.summary
     }
 }
 
+impl GpuEngine {
+    /// What its digits depend on: the same for adapters of the same kind, in words.
+    pub fn identity(&self) -> String {
+        format!("gpu ({})", self.kind())
+    }
+
+    fn kind(&self) -> String {
+        let kind = if self.summary.is_software() { ", software" } else { "" };
+        format!("{}{kind}; {}", self.summary.name, self.summary.driver)
+    }
+}
+
 impl Engine for GpuEngine {
     fn describe(&self) -> String {
-        let kind = if self.summary.is_software() { ", software" } else { "" };
-        format!("gpu ({}{kind}; {})", self.summary.name, self.summary.driver)
+        let shaders = match &self.device.shaders {
+            Shaders::Forgotten => String::new(),
+            Shaders::NotKept(reason) => format!("; compiled shaders not kept: {reason}"),
+            Shaders::Kept { .. } => "; compiled shaders kept".to_owned(),
+        };
+        format!("gpu ({}{shaders})", self.kind())
     }
 
     fn preferred_lanes(&self) -> usize {
-        if self.summary.is_software() { 4096 } else { 1 << 17 }
+        if self.summary.is_software() { 4096 } else { 1 << 16 }
+    }
+
+    fn batches_in_flight(&self) -> usize {
+        2
     }
 
     fn prepare(&self, step: &StepProgram) -> Result<Box<dyn Kernel>, EngineError> {

@@ -1,6 +1,6 @@
 //! Compute pipelines: compiled, or taken from the cache of compiled shaders.
 
-use super::device::Device;
+use super::device::{Device, Shaders};
 use super::shader_cache::ShaderCache;
 use crate::engine::EngineError;
 use std::path::Path;
@@ -13,7 +13,10 @@ pub(super) fn compile_pipeline(
     layout: &wgpu::BindGroupLayout,
     ops: usize,
 ) -> Result<wgpu::ComputePipeline, EngineError> {
-    let kept = device.shaders.as_ref().map(|(cache, key)| (&**cache, cache.file(&[key, &source])));
+    let kept = match &device.shaders {
+        Shaders::Kept { cache, key } => Some((&**cache, cache.file(&[key, &source]))),
+        Shaders::Forgotten | Shaders::NotKept(_) => None,
+    };
     let device = &device.handle;
     let scope = device.push_error_scope(wgpu::ErrorFilter::Validation);
     let internal = device.push_error_scope(wgpu::ErrorFilter::Internal);
@@ -65,26 +68,58 @@ fn pipeline_cache(
     kept: &ShaderCache,
     file: &Path,
 ) -> (Option<wgpu::PipelineCache>, bool) {
-    let create = |data: Option<&[u8]>| {
-        let scope = device.push_error_scope(wgpu::ErrorFilter::Validation);
-        let memory = device.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
-        let descriptor = wgpu::PipelineCacheDescriptor { label: None, data, fallback: false };
+    let filled = kept.read(file).and_then(|data| {
         // SAFETY: the data is what `get_data` gave for this shader, adapter and driver: the file's
         // name says of what it is, its digest that it is whole, and only the user may write it.
-        let cache = unsafe { device.create_pipeline_cache(&descriptor) };
-        let errors = [pollster::block_on(memory.pop()), pollster::block_on(scope.pop())];
-        match errors.into_iter().flatten().next() {
-            Some(error) => {
-                tracing::info!("{}: {error}", file.display());
-                None
-            }
-            None => Some(cache),
-        }
-    };
-    match kept.read(file).and_then(|data| create(Some(&data))) {
+        unsafe { new_cache(device, Some(&data)) }
+    });
+    match filled {
         Some(cache) => (Some(cache), false),
-        None => (create(None), true),
+        // SAFETY: there is no data.
+        None => (unsafe { new_cache(device, None) }, true),
     }
+}
+
+/// A pipeline cache; none where the driver refuses the data, or has no memory.
+///
+/// # Safety
+/// The data must come from `get_data` of a cache of this adapter and driver.
+unsafe fn new_cache(device: &wgpu::Device, data: Option<&[u8]>) -> Option<wgpu::PipelineCache> {
+    let scope = device.push_error_scope(wgpu::ErrorFilter::Validation);
+    let memory = device.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
+    let descriptor = wgpu::PipelineCacheDescriptor { label: None, data, fallback: false };
+    // SAFETY: as asked of the caller.
+    let cache = unsafe { device.create_pipeline_cache(&descriptor) };
+    let errors = [pollster::block_on(memory.pop()), pollster::block_on(scope.pop())];
+    match errors.into_iter().flatten().next() {
+        Some(error) => {
+            tracing::info!("pipeline cache: {error}");
+            None
+        }
+        None => Some(cache),
+    }
+}
+
+/// Whether the driver gives compiled shaders out, as one with software caches need not: tried with a
+/// shader that does nothing. The device must have been opened with pipeline caches.
+pub(super) fn gives_shaders_out(device: &wgpu::Device) -> bool {
+    // SAFETY: there is no data.
+    let Some(cache) = (unsafe { new_cache(device, None) }) else { return false };
+    let scope = device.push_error_scope(wgpu::ErrorFilter::Validation);
+    let module = device.create_shader_module(wgpu::ShaderModuleDescriptor {
+        label: Some("nothing"),
+        source: wgpu::ShaderSource::Wgsl("@compute @workgroup_size(1) fn main() {}".into()),
+    });
+    let _compiled = device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
+        label: Some("nothing"),
+        layout: None,
+        module: &module,
+        entry_point: Some("main"),
+        compilation_options: Default::default(),
+        cache: Some(&cache),
+    });
+    let error = pollster::block_on(scope.pop());
+    error.is_none() && cache.get_data().is_some_and(|data| ShaderCache::is_worth_keeping(&data))
 }
 
 /// A layout of buffers of these types.

@@ -8,8 +8,7 @@ use sha2::{Digest, Sha256};
 use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::SystemTime;
 
 /// What a file begins with: the layout is magic, SHA-256 of the rest, the rest.
@@ -26,25 +25,21 @@ const NOTHING: usize = 64 + 32;
 pub struct ShaderCache {
     folder: PathBuf,
     most_bytes: u64,
-    outcome: Mutex<Outcome>,
-}
-
-/// What became of shaders so far.
-#[derive(Debug, Default)]
-struct Outcome {
-    /// The adapter can give compiled shaders out.
-    is_known_to_adapter: Option<bool>,
-    found: usize,
-    written: usize,
-    /// Of which the driver gave nothing.
-    empty: usize,
-    failure: Option<String>,
+    found: AtomicUsize,
+    written: AtomicUsize,
+    has_failed: AtomicBool,
 }
 
 impl ShaderCache {
     /// Keeps shaders in a folder, which is made, for the user alone, once there is one.
     pub fn new(folder: &Path) -> Self {
-        Self { folder: folder.to_owned(), most_bytes: MOST_BYTES, outcome: Mutex::default() }
+        Self {
+            folder: folder.to_owned(),
+            most_bytes: MOST_BYTES,
+            found: AtomicUsize::new(0),
+            written: AtomicUsize::new(0),
+            has_failed: AtomicBool::new(false),
+        }
     }
 
     /// The same with another bound on the bytes of all files [default: 256 MiB].
@@ -52,34 +47,22 @@ impl ShaderCache {
         Self { most_bytes, ..self }
     }
 
-    fn outcome<T>(&self, of: impl FnOnce(&mut Outcome) -> T) -> T {
-        of(&mut self.outcome.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    pub(super) fn note_adapter(&self, has_pipeline_cache: bool) {
-        self.outcome(|o| o.is_known_to_adapter = Some(has_pipeline_cache));
-    }
-
-    /// Whether compiled shaders are kept, in words: the same in the run that compiles them and in
-    /// those that find them.
-    pub fn describe(&self) -> String {
-        self.outcome(|o| match (o, &self.folder) {
-            (Outcome { is_known_to_adapter: Some(false), .. }, _) => {
-                "compiled shaders are not kept: the adapter cannot give them out".to_owned()
-            }
-            (Outcome { failure: Some(failure), .. }, _) => {
-                format!("compiled shaders are not kept: {failure}")
-            }
-            (Outcome { empty: 1.., .. }, _) => {
-                "compiled shaders are not kept: the driver gives none out".to_owned()
-            }
-            _ => "compiled shaders are kept".to_owned(),
-        })
-    }
-
     /// Shaders found, and shaders written, so far.
     pub fn counts(&self) -> (usize, usize) {
-        self.outcome(|o| (o.found, o.written))
+        (self.found.load(Ordering::Relaxed), self.written.load(Ordering::Relaxed))
+    }
+
+    /// Makes the folder.
+    ///
+    /// # Errors
+    /// Why it cannot be used.
+    pub(super) fn open(&self) -> Result<(), String> {
+        make_private(&self.folder).map_err(|error| format!("{}: {error}", self.folder.display()))
+    }
+
+    /// Whether a driver gave something to keep.
+    pub(super) fn is_worth_keeping(content: &[u8]) -> bool {
+        content.len() > NOTHING
     }
 
     /// Where the shader is kept of which all this is to be the same.
@@ -95,17 +78,13 @@ impl ShaderCache {
     }
 
     /// What is in a file that [`write`](Self::write) made. None where there is none, or it is
-    /// damaged, or others than the user could have made it.
+    /// damaged.
     pub(super) fn read(&self, file: &Path) -> Option<Vec<u8>> {
-        if let Err(reason) = is_private(&self.folder) {
-            self.fail(reason);
-            return None;
-        }
         let bytes = match fs::read(file) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
             Err(error) => {
-                self.fail(format!("{}: {error}", file.display()));
+                self.warn(file, &error);
                 return None;
             }
         };
@@ -115,37 +94,27 @@ impl ShaderCache {
         if content.is_none() {
             tracing::warn!("{}: is damaged; the shader is compiled again", file.display());
         }
-        self.outcome(|o| o.found += usize::from(content.is_some()));
+        self.found.fetch_add(usize::from(content.is_some()), Ordering::Relaxed);
         content.map(<[u8]>::to_vec)
     }
 
-    /// Keeps what the driver gave. That it cannot be written is no error, but will be said.
+    /// Keeps what the driver gave. That it cannot be written is no error, but is said once.
     pub(super) fn write(&self, file: &Path, content: &[u8]) {
-        if content.len() <= NOTHING {
-            self.outcome(|o| o.empty += 1);
-            return;
-        }
         match self.replace(file, content) {
-            Ok(()) => self.outcome(|o| o.written += 1),
-            Err(error) => self.fail(format!("{}: {error}", self.folder.display())),
+            Ok(()) => drop(self.written.fetch_add(1, Ordering::Relaxed)),
+            Err(error) => self.warn(&self.folder, &error),
         }
     }
 
-    fn fail(&self, reason: String) {
-        let is_first = self.outcome(|o| {
-            let is_first = o.failure.is_none();
-            o.failure.get_or_insert(reason.clone());
-            is_first
-        });
-        if is_first {
-            tracing::warn!("compiled shaders are not kept: {reason}");
+    fn warn(&self, path: &Path, error: &io::Error) {
+        if !self.has_failed.swap(true, Ordering::Relaxed) {
+            tracing::warn!("compiled shaders are not kept: {}: {error}", path.display());
         }
     }
 
     fn replace(&self, file: &Path, content: &[u8]) -> io::Result<()> {
         /// Tells apart writers of one process.
         static NUMBER: AtomicU64 = AtomicU64::new(0);
-        make_private(&self.folder)?;
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let temporary = file.with_extension(format!("{}-{number}", std::process::id()));
         let write = || {
@@ -192,19 +161,16 @@ impl ShaderCache {
 
 /// Drivers trust what they are given: nobody else may put it there.
 #[cfg(unix)]
-fn is_private(folder: &Path) -> Result<(), String> {
+fn check_private(folder: &Path) -> io::Result<()> {
     use std::os::unix::fs::PermissionsExt;
-    match fs::metadata(folder) {
-        Ok(about) if about.permissions().mode() & 0o022 != 0 => Err(format!(
-            "others may write to {}; only a folder that is the user's own can be used",
-            folder.display()
-        )),
-        _ => Ok(()),
+    match fs::metadata(folder)?.permissions().mode() & 0o022 {
+        0 => Ok(()),
+        _ => Err(io::Error::other("others may write there; a folder of the user's own is needed")),
     }
 }
 
 #[cfg(not(unix))]
-fn is_private(_: &Path) -> Result<(), String> {
+fn check_private(_: &Path) -> io::Result<()> {
     Ok(())
 }
 
@@ -214,5 +180,5 @@ fn make_private(folder: &Path) -> io::Result<()> {
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
     builder.create(folder)?;
-    is_private(folder).map_err(io::Error::other)
+    check_private(folder)
 }
