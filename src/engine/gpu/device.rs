@@ -73,7 +73,7 @@ impl Device {
         let shaders = match (&options.shader_cache, key.filter(|_| has_cache)) {
             (None, _) => Shaders::Forgotten,
             (_, None) => Shaders::NotKept("the adapter has no pipeline cache".to_owned()),
-            (Some(_), _) if !gives_shaders_out(&handle) => {
+            (Some(cache), _) if !gives_shaders_out(&handle, cache) => {
                 Shaders::NotKept("the driver gives none out".to_owned())
             }
             (Some(cache), Some(key)) => match cache.open() {
@@ -109,6 +109,13 @@ impl Device {
             shaders,
             meter: Meter::default(),
         })
+    }
+
+    /// Gives the device back to the driver: what runs on it fails.
+    pub(super) fn destroy(&self) {
+        let text = "device destroyed".to_owned();
+        self.failure.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(text);
+        self.handle.destroy();
     }
 
     /// Fails with the first uncaught error, if there was one.

@@ -47,6 +47,12 @@ impl GpuEngine {
         Ok(Self { device, summary: adapter.summary.clone() })
     }
 
+    /// Gives the device back to the driver. What runs on it, or is run on it later, fails as on a device
+    /// that is lost.
+    pub fn destroy(&self) {
+        self.device.destroy();
+    }
+
     /// What the device was given and gave back so far.
     pub fn traffic(&self) -> Traffic {
         self.device.meter.traffic()

@@ -102,7 +102,7 @@ unsafe fn new_cache(device: &wgpu::Device, data: Option<&[u8]>) -> Option<wgpu::
 
 /// Whether the driver gives compiled shaders out, as one with software caches need not: tried with a
 /// shader that does nothing. The device must have been opened with pipeline caches.
-pub(super) fn gives_shaders_out(device: &wgpu::Device) -> bool {
+pub(super) fn gives_shaders_out(device: &wgpu::Device, kept: &ShaderCache) -> bool {
     // SAFETY: there is no data.
     let Some(cache) = (unsafe { new_cache(device, None) }) else { return false };
     let scope = device.push_error_scope(wgpu::ErrorFilter::Validation);
@@ -119,7 +119,7 @@ pub(super) fn gives_shaders_out(device: &wgpu::Device) -> bool {
         cache: Some(&cache),
     });
     let error = pollster::block_on(scope.pop());
-    error.is_none() && cache.get_data().is_some_and(|data| ShaderCache::is_worth_keeping(&data))
+    error.is_none() && cache.get_data().is_some_and(|data| kept.is_worth_keeping(&data))
 }
 
 /// A layout of buffers of these types.

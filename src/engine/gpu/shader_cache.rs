@@ -25,6 +25,8 @@ const NOTHING: usize = 64 + 32;
 pub struct ShaderCache {
     folder: PathBuf,
     most_bytes: u64,
+    /// Bytes that a driver gives which keeps nothing.
+    nothing: usize,
     found: AtomicUsize,
     written: AtomicUsize,
     has_failed: AtomicBool,
@@ -36,6 +38,7 @@ impl ShaderCache {
         Self {
             folder: folder.to_owned(),
             most_bytes: MOST_BYTES,
+            nothing: NOTHING,
             found: AtomicUsize::new(0),
             written: AtomicUsize::new(0),
             has_failed: AtomicBool::new(false),
@@ -45,6 +48,11 @@ impl ShaderCache {
     /// The same with another bound on the bytes of all files [default: 256 MiB].
     pub fn with_most_bytes(self, most_bytes: u64) -> Self {
         Self { most_bytes, ..self }
+    }
+
+    /// The same, keeping also what drivers give that keep nothing: headers.
+    pub fn with_headers(self) -> Self {
+        Self { nothing: 0, ..self }
     }
 
     /// Shaders found, and shaders written, so far.
@@ -61,8 +69,8 @@ impl ShaderCache {
     }
 
     /// Whether a driver gave something to keep.
-    pub(super) fn is_worth_keeping(content: &[u8]) -> bool {
-        content.len() > NOTHING
+    pub(super) fn is_worth_keeping(&self, content: &[u8]) -> bool {
+        content.len() > self.nothing
     }
 
     /// Where the shader is kept of which all this is to be the same.
