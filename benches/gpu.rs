@@ -14,10 +14,13 @@
 use gradsweep::engine::Engine;
 use gradsweep::engine::cpu::CpuEngine;
 use gradsweep::engine::gpu::{self, Adapter, DeviceOptions, GpuEngine, ShaderCache};
-use gradsweep::index::ParameterIdx;
+use gradsweep::index::{ParameterIdx, SimulationIdx};
 use gradsweep::model::{self, OdeProblem};
 use gradsweep::startpoints;
-use gradsweep::sweep::{Evaluator, Flight, OwnGradients, Settings, StepMode, no_refinement};
+use gradsweep::sweep::{
+    Evaluator, Flight, LanePreparation, OwnGradients, Settings, StepMode, no_refinement,
+};
+use std::hint::black_box;
 use std::path::Path;
 use std::sync::Arc;
 use std::thread;
@@ -49,7 +52,7 @@ fn sweep(evaluator: &Evaluator<'_>, chunks: &[&[Vec<f64>]], in_flight: usize) ->
                     evaluator.evaluate(points, parameters, &EPS, &no_refinement).unwrap().lanes
                 });
             }
-            match flight.next() {
+            match flight.take() {
                 Some(of_chunk) => lanes += of_chunk,
                 None => break lanes,
             }
@@ -61,6 +64,28 @@ fn sweep(evaluator: &Evaluator<'_>, chunks: &[&[Vec<f64>]], in_flight: usize) ->
 fn median(mut times: Vec<f64>) -> f64 {
     times.sort_by(f64::total_cmp);
     times[times.len() / 2]
+}
+
+/// Microseconds in which one thread makes the slots and initial states of a probe: what the device would
+/// do if it were given points and probes.
+fn probe_preparation(problem: &OdeProblem) -> f64 {
+    const PROBES: usize = 20_000;
+    let preparation = LanePreparation::new(problem);
+    let point = &startpoints::random(&problem.parameters, 1, 0, SEED).unwrap().theta_scaled[0];
+    let linear: Vec<f64> =
+        problem.parameters.iter().zip(point).map(|(p, &x)| p.scale.unscale(x)).collect();
+    let simulation = SimulationIdx::from_position(0);
+    let began = Instant::now();
+    let mut carried = Vec::new();
+    for probe in 0..PROBES {
+        let mut moved = linear.clone();
+        let parameter = probe % moved.len();
+        let scale = problem.parameters[parameter].scale;
+        moved[parameter] = scale.unscale(point[parameter] + EPS[probe % EPS.len()]);
+        preparation.push_dynamic_slots(&preparation.slots(simulation, &moved)[0], &mut carried);
+    }
+    black_box(preparation.initial_states(PROBES, &carried));
+    began.elapsed().as_secs_f64() * 1e6 / PROBES as f64
 }
 
 /// Where the time of a sweep goes, and what overlap gains.
@@ -101,6 +126,7 @@ fn overlap(adapter: &Adapter, problem: &OdeProblem, rounds: usize) {
         (after.uploaded - before.uploaded) as f64 / on_device,
         (after.downloaded - before.downloaded) as f64 / on_device,
     );
+    println!("  slots and states of a probe on the host: {:.2} us", probe_preparation(problem));
     let mut times = vec![Vec::new(); 3];
     for _ in 0..rounds {
         for (k, of) in times.iter_mut().enumerate() {

@@ -45,12 +45,12 @@ fn evaluate_in_flight(
         let mut flight = Flight::new(scope, in_flight);
         for chunk in points.chunks(count.div_ceil(4)) {
             if !flight.has_room() {
-                done.extend(flight.next());
+                done.extend(flight.take());
             }
             let (evaluator, parameters) = (&evaluator, &parameters);
             flight.begin(move || evaluator.evaluate(chunk, parameters, &[1e-3], &no_refinement));
         }
-        while let Some(result) = flight.next() {
+        while let Some(result) = flight.take() {
             done.push(result);
         }
     });

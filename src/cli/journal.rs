@@ -272,7 +272,7 @@ impl<'a: 'scope, 'scope> Supplier<'a, 'scope, '_> {
             });
             self.unbegun.start = end;
         }
-        let Some(Evaluated { theta_scaled, evaluated, failed_engine }) = self.flight.next() else {
+        let Some(Evaluated { theta_scaled, evaluated, failed_engine }) = self.flight.take() else {
             journal.sync().map_err(CliError::output(&self.path))?;
             return Err(CliError::Interrupted);
         };

@@ -180,7 +180,7 @@ impl Kernel for SeveralKernels {
     fn run(&self, batch: &Batch<'_>) -> Result<BatchResult, EngineError> {
         let lanes = batch.lane_count();
         let mut done: Vec<(Range<usize>, BatchResult)> = Vec::new();
-        let mut left: Vec<Range<usize>> = vec![0..lanes];
+        let mut left: Vec<Range<usize>> = std::iter::once(0..lanes).collect();
         while !left.is_empty() {
             let present = self.losses.present();
             if present.is_empty() {

@@ -61,7 +61,7 @@ pub struct Evaluator<'p> {
     pub costs: GradientCosts,
 }
 
-/// Memory that the outputs of points evaluated together may take; a single point may take more.
+/// Memory that the outputs of points evaluated at a time may take; a single point may take more.
 pub(super) const MOST_BYTES: usize = 1 << 30;
 
 /// How often a cell may ask for further eps.
@@ -286,7 +286,8 @@ impl<'p> Evaluator<'p> {
         eps: &[f64],
         refine: &Refine<'_>,
     ) -> Result<EvaluatedChunk, EngineError> {
-        let most = (MOST_BYTES / self.bytes_per_point(parameters, eps.len()).max(1)).max(1);
+        let bytes = self.bytes_per_point(parameters, eps.len()) * self.batches_in_flight;
+        let most = (MOST_BYTES / bytes.max(1)).max(1);
         if points.len() > most {
             let mut all = EvaluatedChunk { points: Vec::new(), lanes: 0, steps: 0 };
             for some in points.chunks(most) {

@@ -36,7 +36,7 @@ impl<'scope, T: Send + 'scope> Flight<'scope, '_, T> {
     }
 
     /// Waits for the result of what began first; none where nothing is under way.
-    pub fn next(&mut self) -> Option<T> {
+    pub fn take(&mut self) -> Option<T> {
         Some(match self.under_way.pop_front()? {
             Work::Done(result) => result,
             Work::Thread(thread) => thread.join().unwrap_or_else(|panic| resume_unwind(panic)),
@@ -59,14 +59,14 @@ mod tests {
                 let mut results = Vec::new();
                 for k in 0..6 {
                     while !flight.has_room() {
-                        results.extend(flight.next());
+                        results.extend(flight.take());
                     }
                     flight.begin(move || {
                         thread::sleep(Duration::from_millis(10 * (k % 3)));
                         k
                     });
                 }
-                while let Some(k) = flight.next() {
+                while let Some(k) = flight.take() {
                     results.push(k);
                 }
                 results
@@ -84,7 +84,7 @@ mod tests {
             flight.begin(move || receive.recv_timeout(Duration::from_secs(20)).is_ok());
             flight.begin(move || send.send(()).is_ok());
             assert!(!flight.has_room());
-            [flight.next(), flight.next(), flight.next()]
+            [flight.take(), flight.take(), flight.take()]
         });
         assert_eq!(got, [Some(true), Some(true), None]);
     }
