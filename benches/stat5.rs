@@ -110,8 +110,30 @@ fn describe(work: &Work) {
             total as f64 / steps.len() as f64,
             steps.iter().max().copied().unwrap_or(0),
         );
+        println!(
+            "  steps over those where groups of {WARP} lanes wait for their longest: {:.1} %, in order of \
+             steps {:.1} %",
+            100.0 * evenness(&steps),
+            100.0 * evenness(&sorted(&steps)),
+        );
         println!("  {}", shape(&piece.step.program));
     }
+}
+
+/// Lanes that a GPU takes through each operation together.
+const WARP: usize = 32;
+
+/// Steps of lanes over those that groups of lanes take which wait for their longest.
+fn evenness(steps: &[u32]) -> f64 {
+    let longest = |group: &[u32]| group.len() as u32 * group.iter().max().copied().unwrap_or(0);
+    let all: u32 = steps.iter().sum();
+    f64::from(all) / f64::from(steps.chunks(WARP).map(longest).sum::<u32>())
+}
+
+fn sorted(steps: &[u32]) -> Vec<u32> {
+    let mut sorted = steps.to_vec();
+    sorted.sort_unstable();
+    sorted
 }
 
 /// What limits a program on a GPU: slow operations, values that are alive at a time, and the longest

@@ -128,8 +128,13 @@ impl Device {
 
     /// Writes to the start of a buffer.
     pub(super) fn write<T: Pod>(&self, buffer: &wgpu::Buffer, data: &[T]) {
+        self.write_at(buffer, 0, data);
+    }
+
+    /// Writes to a buffer from a byte on.
+    pub(super) fn write_at<T: Pod>(&self, buffer: &wgpu::Buffer, offset: u64, data: &[T]) {
         Meter::add(&self.meter.uploaded, size_of_val(data) as u64);
-        self.queue.write_buffer(buffer, 0, bytemuck::cast_slice(data));
+        self.queue.write_buffer(buffer, offset, bytemuck::cast_slice(data));
     }
 
     /// Waits for a submission, and for nothing that was submitted after it.

@@ -236,6 +236,9 @@ impl GpuKernel {
             .filter(|&l| progress[STATUS * count + l as usize] == RUNNING)
             .collect();
         let active_buffer = buffers::filled(device, "lanes", &active);
+        // Of the progress, what is needed between two dispatches: from STATUS on, to FRACTION where that
+        // tells how many steps were accepted.
+        let told_fields = if self.adaptive { FRACTION + 1 - STATUS } else { 1 };
         let mut attempts = FIRST_ATTEMPTS.min(most_attempts);
         let run = buffers::uniform(device, "run", &[0_u32; 4]);
         let state = buffers::filled(device, "state", &state);
@@ -264,16 +267,21 @@ impl GpuKernel {
             watch.turn(Doing::Waiting);
             let began = Instant::now();
             self.dispatch(&bindings, active.len());
-            let whole = |buffer, bytes| Request { buffer, offset: 0, bytes };
-            let mut requests = vec![whole(&progress_buffer, 4 * progress.len() as u64)];
+            let told = Request {
+                buffer: &progress_buffer,
+                offset: 4 * (STATUS * count) as u64,
+                bytes: 4 * (told_fields * count) as u64,
+            };
+            let mut requests = vec![told];
             if self.adaptive {
-                requests.push(whole(&fractions, 8 * u64::from(attempts) * count as u64));
+                let bytes = 8 * u64::from(attempts) * count as u64;
+                requests.push(Request { buffer: &fractions, offset: 0, bytes });
             }
             let bytes = buffers::read_back(device, count, &requests)?;
             let took = began.elapsed();
             watch.turn(Doing::Collecting);
-            let fields = bytes[0].values(progress.len());
-            progress.copy_from_slice(fields);
+            progress[STATUS * count..][..told_fields * count]
+                .copy_from_slice(bytes[0].values(told_fields * count));
             if let Some(bytes) = bytes.get(1) {
                 let accepted: &[f64] = bytes.values(attempts as usize * count);
                 for &l in &active {
@@ -283,7 +291,8 @@ impl GpuKernel {
                     schedule.fractions.extend((0..taken).map(|k| accepted[k * count + l]));
                     progress[FRACTION * count + l] = 0;
                 }
-                device.write(&progress_buffer, &progress);
+                let taken = &progress[FRACTION * count..][..count];
+                device.write_at(&progress_buffer, 4 * (FRACTION * count) as u64, taken);
             }
             active.retain(|&l| progress[STATUS * count + l as usize] == RUNNING);
             // The number of attempts in a dispatch never changes a result.
@@ -298,11 +307,13 @@ impl GpuKernel {
         let requests = [
             Request { buffer: &outputs, offset: 0, bytes: output_bytes },
             Request { buffer: &state, offset: self.width as u64 * row_bytes, bytes: row_bytes },
+            Request { buffer: &progress_buffer, offset: 0, bytes: 4 * progress.len() as u64 },
         ];
         let bytes = buffers::read_back(device, count, &requests)?;
         watch.turn(Doing::Collecting);
         let values: &[f64] = bytes[0].values(places[count]);
         let done: &[f64] = bytes[1].values(count);
+        let progress: &[u32] = bytes[2].values(progress.len());
         for (l, &lane) in lanes.iter().enumerate() {
             let reached = progress[OUTPUT * count + l] as usize;
             let start = places[l];
