@@ -149,10 +149,11 @@ fn shape(program: &Program) -> String {
         depths[program.first_op() + place] = 1 + before;
     }
     format!(
-        "{fused} fused, {plain} additions and multiplications, {divisions} divisions, {} others; {} registers; \
-         longest chain {}",
+        "{fused} fused, {plain} additions and multiplications, {divisions} divisions, {} others; {} values at a time \
+         beside {} constants; longest chain {}",
         program.ops().len() - fused - plain - divisions,
-        RegisterProgram::new(program).register_count,
+        RegisterProgram::new(program).register_count - program.constants().len(),
+        program.constants().len(),
         depths.iter().max().unwrap_or(&0),
     )
 }
