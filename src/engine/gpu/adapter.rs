@@ -83,8 +83,8 @@ pub fn adapters() -> Vec<Adapter> {
     list
 }
 
-/// The first adapter with 64-bit floats; whose name or place contains `name` (any case), if one is
-/// given.
+/// The first adapter with 64-bit floats; whose name, or if there is none, whose place contains `name`
+/// (any case), if one is given.
 pub fn find(name: Option<&str>) -> Result<Adapter, EngineError> {
     Ok(find_alike(name, 1)?.remove(0))
 }
@@ -99,9 +99,11 @@ pub fn find_alike(name: Option<&str>, most: usize) -> Result<Vec<Adapter>, Engin
         Some(name) => {
             let wanted = name.to_lowercase();
             let is_meant = |text: &str| text.to_lowercase().contains(&wanted);
-            let is_wanted = |a: &Adapter| is_meant(&a.summary.name) || is_meant(&a.summary.pci);
-            let found = usable.iter().position(is_wanted);
-            found.ok_or_else(|| EngineError::NoSuchAdapter { name: name.to_owned() })?
+            let by_name = usable.iter().position(|a| is_meant(&a.summary.name));
+            let by_place = || usable.iter().position(|a| is_meant(&a.summary.pci));
+            by_name
+                .or_else(by_place)
+                .ok_or_else(|| EngineError::NoSuchAdapter { name: name.to_owned() })?
         }
         None if usable.is_empty() => {
             let searched =
