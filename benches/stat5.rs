@@ -20,8 +20,11 @@ use gradsweep::check::{self, CheckPlan, Criteria, Label, own_gradient};
 use gradsweep::engine::cpu::CpuEngine;
 use gradsweep::engine::gpu::{self, GpuEngine};
 use gradsweep::engine::{BatchResult, Engine, EngineError, Kernel, LaneStatus};
+use gradsweep::graph::{Binary, Ternary};
 use gradsweep::index::ParameterIdx;
 use gradsweep::model::{self, OdeProblem};
+use gradsweep::program::registers::RegisterProgram;
+use gradsweep::program::{Op, Program};
 use gradsweep::startpoints;
 use gradsweep::sweep::{Evaluator, Settings, StepMode, no_refinement};
 use std::cell::OnceCell;
@@ -107,7 +110,52 @@ fn describe(work: &Work) {
             total as f64 / steps.len() as f64,
             steps.iter().max().copied().unwrap_or(0),
         );
+        println!(
+            "  steps over those where groups of {WARP} lanes wait for their longest: {:.1} %, in order of \
+             steps {:.1} %",
+            100.0 * evenness(&steps),
+            100.0 * evenness(&sorted(&steps)),
+        );
+        println!("  {}", shape(&piece.step.program));
     }
+}
+
+/// Lanes that a GPU takes through each operation together.
+const WARP: usize = 32;
+
+/// Steps of lanes over those that groups of lanes take which wait for their longest.
+fn evenness(steps: &[u32]) -> f64 {
+    let longest = |group: &[u32]| group.len() as u32 * group.iter().max().copied().unwrap_or(0);
+    let all: u32 = steps.iter().sum();
+    f64::from(all) / f64::from(steps.chunks(WARP).map(longest).sum::<u32>())
+}
+
+fn sorted(steps: &[u32]) -> Vec<u32> {
+    let mut sorted = steps.to_vec();
+    sorted.sort_unstable();
+    sorted
+}
+
+/// What limits a program on a GPU: slow operations, values that are alive at a time, and the longest
+/// chain of operations that wait for each other.
+fn shape(program: &Program) -> String {
+    let count = |is: &dyn Fn(&Op) -> bool| program.ops().iter().filter(|op| is(op)).count();
+    let fused = count(&|op| matches!(op, Op::Ternary(o, ..) if *o != Ternary::Select));
+    let divisions = count(&|op| matches!(op, Op::Binary(Binary::Div, ..)));
+    let plain = count(&|op| matches!(op, Op::Binary(Binary::Add | Binary::Sub | Binary::Mul, ..)));
+    let mut depths = vec![0; program.first_op() + program.ops().len()];
+    for (place, op) in program.ops().iter().enumerate() {
+        let before = op.operands().map(|v| depths[v.position()]).max().unwrap_or(0);
+        depths[program.first_op() + place] = 1 + before;
+    }
+    format!(
+        "{fused} fused, {plain} additions and multiplications, {divisions} divisions, {} others; {} values at a time \
+         beside {} constants; longest chain {}",
+        program.ops().len() - fused - plain - divisions,
+        RegisterProgram::new(program).register_count - program.constants().len(),
+        program.constants().len(),
+        depths.iter().max().unwrap_or(&0),
+    )
 }
 
 fn must_succeed(result: &BatchResult) {

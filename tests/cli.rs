@@ -25,7 +25,9 @@ fn gradsweep(folder: &Path) -> Command {
         .env_remove("NO_COLOR")
         .env_remove("RUST_LOG")
         // Silences a Mesa layer that complains of a missing XDG_RUNTIME_DIR.
-        .env("NODEVICE_SELECT", "1");
+        .env("NODEVICE_SELECT", "1")
+        // Nothing is written to the user's home.
+        .env("GRADSWEEP_SHADER_CACHE", "off");
     command
 }
 
@@ -498,6 +500,13 @@ fn adapters_that_are_not_there() {
         bench.check_refusal(&line, &ran, &["no Vulkan adapter", "--engine cpu"], &before);
         bench.refused(&format!("{command} --adapter nosuch"), &["nosuch", "devices"]);
         bench.refused(&format!("{command} --engine gpu --adapter nosuch"), &["nosuch", "devices"]);
+    }
+    let has_adapter = gradsweep::engine::gpu::find(None).is_ok();
+    let words =
+        if has_adapter { ["9999 adapters are wanted", "can be used"] } else { ["no Vulkan"; 2] };
+    bench.refused("check p --engine gpu --adapters 9999", &words);
+    for count in ["0", "-1", "few"] {
+        bench.usage(&format!("check p --adapters={count}"), &["--adapters", "`all`"]);
     }
     assert_eq!(without_adapter("simulate p").status, Some(0), "the CPU engine needs no adapter");
     let devices = without_adapter("devices");

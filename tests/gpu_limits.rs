@@ -35,7 +35,7 @@ fn with_bindings(bytes: u64) -> wgpu::Limits {
 }
 
 fn open(adapter: &Adapter, limits: wgpu::Limits) -> GpuEngine {
-    GpuEngine::open_within(adapter, Some(limits)).unwrap()
+    GpuEngine::open_within(adapter, limits).unwrap()
 }
 
 fn evaluate(engine: &dyn Engine, name: &str, steps: StepMode, count: usize) -> Vec<PointResult> {

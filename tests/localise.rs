@@ -446,6 +446,7 @@ fn gradsweep(folder: &Path, line: &str) -> Ran {
     let output = Command::new(assert_cmd::cargo::cargo_bin!("gradsweep"))
         .current_dir(folder)
         .env("NODEVICE_SELECT", "1")
+        .env("GRADSWEEP_SHADER_CACHE", "off")
         .args(line.split_whitespace())
         .output()
         .unwrap();

@@ -48,6 +48,7 @@ impl Bench {
             .args(line.split_whitespace())
             .current_dir(self.folder.path())
             .env("NODEVICE_SELECT", "1")
+            .env("GRADSWEEP_SHADER_CACHE", "off")
             .stdin(Stdio::null())
             .output()
             .unwrap();

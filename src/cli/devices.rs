@@ -24,8 +24,12 @@ pub(super) fn run(_: &Arguments) -> Result<ExitCode, CliError> {
     }
     for adapter in adapters {
         let s = adapter.summary;
+        let place = match s.pci.as_str() {
+            "" => String::new(),
+            pci => format!("  place                 {pci}\n"),
+        };
         text.push_str(&format!(
-            "engine gpu: {}\n  driver                {}\n  kind                  {}\n  \
+            "engine gpu: {}\n{place}  driver                {}\n  kind                  {}\n  \
              64-bit floats         {}\n  storage binding       {} MiB\n  \
              storage buffers       {}\n  workgroup invocations {}\n  workgroups            {}\n",
             s.name,

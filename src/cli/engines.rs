@@ -1,10 +1,12 @@
 //! Which engine integrates, and why.
 
 use super::CliError;
-use super::options::{EngineChoice, SolverOptions};
+use super::options::{AdapterCount, EngineChoice, SolverOptions};
+use super::shader_cache::shader_cache;
 use crate::engine::cpu::CpuEngine;
 use crate::engine::fallback::FallbackEngine;
 use crate::engine::gpu::{self, GpuEngine};
+use crate::engine::several::SeveralEngines;
 use crate::engine::{Engine, EngineError};
 use crate::model::OdeProblem;
 use crate::rosenbrock::StepGenerator;
@@ -79,10 +81,9 @@ pub fn choose_again(
     match options.engine {
         EngineChoice::Auto if identity == CPU => Ok(Engines::cpu("as begun".to_owned())),
         EngineChoice::Auto => {
-            let adapter = gpu::find(options.adapter.as_deref())?;
             let with_adjoints = identity.ends_with(WITH_ADJOINTS);
-            let engine = GpuEngine::open(&adapter)?;
-            Ok(on_gpu(engine, problem, "as begun".to_owned(), with_adjoints))
+            let device = Adapters::find(options)?.open()?;
+            Ok(on_gpu(device, problem, "as begun".to_owned(), with_adjoints))
         }
         _ => choose(options, problem, settings, 0),
     }
@@ -114,13 +115,15 @@ pub fn choose(
     match options.engine {
         EngineChoice::Cpu => Ok(cpu("asked for".to_owned())),
         EngineChoice::Gpu => {
-            let adapter = gpu::find(options.adapter.as_deref())?;
-            Ok(on_gpu(GpuEngine::open(&adapter)?, problem, "asked for".to_owned(), true))
+            Ok(on_gpu(Adapters::find(options)?.open()?, problem, "asked for".to_owned(), true))
         }
         EngineChoice::Auto => {
-            let adapter = match gpu::find(options.adapter.as_deref()) {
-                Ok(adapter) => adapter,
-                Err(error @ EngineError::NoSuchAdapter { .. }) => return Err(error.into()),
+            let adapters = match Adapters::find(options) {
+                Ok(adapters) => adapters,
+                Err(
+                    error
+                    @ (EngineError::NoSuchAdapter { .. } | EngineError::TooFewAdapters { .. }),
+                ) => return Err(error.into()),
                 Err(error) => return Ok(cpu(error.to_string())),
             };
             let ops = step_operations(problem);
@@ -129,10 +132,10 @@ pub fn choose(
                     "a step of {ops} operations is too large for a shader (at most {LARGEST_SHADER})"
                 )));
             }
-            if !adapter.summary.is_software() {
-                return Ok(match GpuEngine::open(&adapter) {
-                    Ok(engine) => {
-                        on_gpu(engine, problem, "a hardware adapter with f64".to_owned(), false)
+            if !adapters.are_software() {
+                return Ok(match adapters.open() {
+                    Ok(device) => {
+                        on_gpu(device, problem, "a hardware adapter with f64".to_owned(), false)
                     }
                     Err(error) => cpu(error.to_string()),
                 });
@@ -142,9 +145,9 @@ pub fn choose(
                     "{integrations} integrations do not pay for compiling a shader on a software adapter"
                 )));
             }
-            Ok(match calibrate(&adapter, problem, settings, integrations) {
-                Ok((engine, reason)) => match engine {
-                    Some(engine) => on_gpu(engine, problem, reason, false),
+            Ok(match calibrate(&adapters, problem, settings, integrations) {
+                Ok((device, reason)) => match device {
+                    Some(device) => on_gpu(device, problem, reason, false),
                     None => cpu(reason),
                 },
                 Err(error) => cpu(format!("the software adapter failed: {error}")),
@@ -153,10 +156,58 @@ pub fn choose(
     }
 }
 
-fn on_gpu(engine: GpuEngine, problem: &OdeProblem, reason: String, is_asked: bool) -> Engines {
-    let is_software = engine.summary().is_software();
-    let mut identity = engine.describe();
-    let fallback = Arc::new(FallbackEngine::new(Box::new(engine)));
+/// Adapters of one kind.
+struct Adapters(Vec<gpu::Adapter>);
+
+/// Their devices as one engine.
+struct Devices {
+    engine: Box<dyn Engine>,
+    /// Of one of them: how many there are changes no digit.
+    identity: String,
+    are_software: bool,
+}
+
+impl Adapters {
+    /// As many as the options want.
+    fn find(options: &SolverOptions) -> Result<Self, EngineError> {
+        let most = match options.adapters {
+            AdapterCount::Some(count) => count,
+            AdapterCount::All => usize::MAX,
+        };
+        let alike = gpu::find_alike(options.adapter.as_deref(), most)?;
+        match options.adapters {
+            AdapterCount::Some(wanted) if wanted > alike.len() => {
+                let (found, name) = (alike.len(), alike[0].summary.name.clone());
+                Err(EngineError::TooFewAdapters { wanted, found, name })
+            }
+            _ => Ok(Self(alike)),
+        }
+    }
+
+    fn are_software(&self) -> bool {
+        self.0[0].summary.is_software()
+    }
+
+    fn open(&self) -> Result<Devices, EngineError> {
+        let options =
+            gpu::DeviceOptions { shader_cache: shader_cache(), ..gpu::DeviceOptions::default() };
+        let open = |adapter| GpuEngine::open_with(adapter, &options);
+        let mut engines = self.0.iter().map(open).collect::<Result<Vec<_>, _>>()?;
+        let identity = engines[0].identity();
+        let engine: Box<dyn Engine> = match engines.len() {
+            1 => Box::new(engines.remove(0)),
+            _ => {
+                let members = engines.into_iter().map(|engine| Box::new(engine) as Box<dyn Engine>);
+                Box::new(SeveralEngines::new(members.collect())?)
+            }
+        };
+        Ok(Devices { engine, identity, are_software: self.are_software() })
+    }
+}
+
+fn on_gpu(devices: Devices, problem: &OdeProblem, reason: String, is_asked: bool) -> Engines {
+    let Devices { engine, mut identity, are_software } = devices;
+    let fallback = Arc::new(FallbackEngine::new(engine));
     let engine: Arc<dyn Engine> = fallback.clone();
     let directions = problem.all().map(|m| m.dynamic_directions().len()).max().unwrap_or(0);
     let step_ops = step_operations(problem);
@@ -169,7 +220,7 @@ fn on_gpu(engine: GpuEngine, problem: &OdeProblem, reason: String, is_asked: boo
     let fit = tangent_ops <= LARGEST_TANGENT_SHADER;
     // Two more shaders are worth their compiling where that is asked for, or quick.
     let adjoint_ops = (REVERSE_STEP * step_ops as f64) as usize;
-    let adjoints_fit = adjoint_ops <= LARGEST_TANGENT_SHADER && (is_asked || !is_software);
+    let adjoints_fit = adjoint_ops <= LARGEST_TANGENT_SHADER && (is_asked || !are_software);
     if adjoints_fit {
         identity.push_str(WITH_ADJOINTS);
     }
@@ -202,11 +253,11 @@ fn step_operations(problem: &OdeProblem) -> usize {
 /// Times both engines on some points of the problem, compiling included; gives the adapter's
 /// engine if the whole job will be faster there.
 fn calibrate(
-    adapter: &gpu::Adapter,
+    adapters: &Adapters,
     problem: &OdeProblem,
     settings: Settings,
     integrations: usize,
-) -> Result<(Option<GpuEngine>, String), CliError> {
+) -> Result<(Option<Devices>, String), CliError> {
     let points = match startpoints::random(&problem.parameters, CALIBRATION_POINTS, 0, 0) {
         Ok(points) => points.theta_scaled,
         // Without bounds there is nothing to draw; the nominal point will do.
@@ -224,9 +275,9 @@ fn calibrate(
         let evaluated = evaluator.evaluate(&points, &parameters, &[1e-5], &no_refinement)?;
         Ok((compiling, began.elapsed().as_secs_f64() / evaluated.lanes.max(1) as f64))
     };
-    let engine = GpuEngine::open(adapter)?;
+    let devices = adapters.open()?;
     let (_, cpu_each) = time(&CpuEngine)?;
-    let (compiling, gpu_each) = time(&engine)?;
+    let (compiling, gpu_each) = time(devices.engine.as_ref())?;
     let (cpu, gpu) =
         (cpu_each * integrations as f64, compiling.as_secs_f64() + gpu_each * integrations as f64);
     let faster = if gpu < cpu { "adapter" } else { "CPU engine" };
@@ -234,9 +285,9 @@ fn calibrate(
     tracing::info!(
         "calibration: CPU engine {:.1} us, {} {:.1} us an integration and {:.1} s to compile",
         cpu_each * 1e6,
-        adapter.summary.name,
+        adapters.0[0].summary.name,
         gpu_each * 1e6,
         compiling.as_secs_f64()
     );
-    Ok(((gpu < cpu).then_some(engine), reason))
+    Ok(((gpu < cpu).then_some(devices), reason))
 }

@@ -8,9 +8,13 @@ use super::options::usage;
 use super::points::SweepPoints;
 use super::shard::Shard;
 use crate::check::{CheckPlan, Supplied};
+use crate::engine::EngineError;
 use crate::report::RunRecord;
 use crate::startpoints::Points;
-use crate::sweep::{Evaluator, GradientMethod, Grid, Journal, JournalChunk, JournalReader};
+use crate::sweep::Flight;
+use crate::sweep::{
+    EvaluatedChunk, Evaluator, GradientMethod, Grid, Journal, JournalChunk, JournalReader,
+};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, VecDeque};
@@ -186,8 +190,15 @@ pub fn resume(folder: &Path) -> Result<Option<(FolderLock, Begun)>, CliError> {
     Ok(None)
 }
 
+/// Points that have been evaluated, and what an engine said of itself that has failed by then.
+pub struct Evaluated {
+    theta_scaled: Vec<Vec<f64>>,
+    evaluated: Result<EvaluatedChunk, EngineError>,
+    failed_engine: Option<String>,
+}
+
 /// Gives the points of a sweep in order: those of journals, then new ones, which it journals.
-pub struct Supplier<'a> {
+pub struct Supplier<'a: 'scope, 'scope, 'env> {
     pub evaluator: &'a Evaluator<'a>,
     pub plan: &'a CheckPlan,
     pub points: &'a SweepPoints<'a>,
@@ -195,6 +206,10 @@ pub struct Supplier<'a> {
     pub interrupt: Interrupt,
     /// Points still to come.
     pub range: Range<usize>,
+    /// Chunks under way, the first of them at the range's start.
+    pub flight: Flight<'scope, 'env, Evaluated>,
+    /// Points that are neither done nor under way.
+    pub unbegun: Range<usize>,
     /// Journals of shards to read first.
     pub readers: VecDeque<JournalReader>,
     /// The sweep's own journal, to read and then to go on with.
@@ -206,7 +221,7 @@ pub struct Supplier<'a> {
     pub failed_engine: Option<String>,
 }
 
-impl Supplier<'_> {
+impl<'a: 'scope, 'scope> Supplier<'a, 'scope, '_> {
     /// The next points; none at the end.
     pub fn next(&mut self) -> Result<Option<Supplied>, CliError> {
         let Range { start, end } = self.range;
@@ -242,20 +257,31 @@ impl Supplier<'_> {
             journal.sync().map_err(CliError::output(&self.path))?;
             return Ok(None);
         }
-        if self.interrupt.is_asked_for() {
+        let first = self.range.start;
+        self.unbegun.start = self.unbegun.start.max(first);
+        // What is under way when an end is asked for is finished.
+        while self.flight.has_room() && !self.unbegun.is_empty() && !self.interrupt.is_asked_for() {
+            let first = self.unbegun.start;
+            let end = self.unbegun.end.min(first + self.plan.points_per_chunk(self.evaluator));
+            let theta_scaled = self.points.some(first..end)?;
+            let (plan, evaluator, engines) = (self.plan, self.evaluator, self.engines);
+            self.flight.begin(move || Evaluated {
+                evaluated: plan.evaluate(evaluator, &theta_scaled),
+                failed_engine: engines.failure(),
+                theta_scaled,
+            });
+            self.unbegun.start = end;
+        }
+        let Some(Evaluated { theta_scaled, evaluated, failed_engine }) = self.flight.take() else {
             journal.sync().map_err(CliError::output(&self.path))?;
             return Err(CliError::Interrupted);
-        }
-        let first = self.range.start;
-        let end = self.range.end.min(first + self.plan.points_per_chunk(self.evaluator));
-        let theta_scaled = self.points.some(first..end)?;
-        let mut evaluated = self.plan.evaluate(self.evaluator, &theta_scaled)?;
+        };
+        let mut evaluated = evaluated?;
         evaluated.points.iter_mut().for_each(|point| point.predictions = Vec::new());
-        let failed_engine = self.engines.failure();
         let chunk = JournalChunk { first, evaluated, failed_engine };
         journal.append(&chunk).map_err(CliError::output(&self.path))?;
         self.failed_engine = self.failed_engine.take().or(chunk.failed_engine);
-        self.range.start = end;
+        self.range.start += theta_scaled.len();
         Ok(Some(Supplied { theta_scaled, evaluated: chunk.evaluated }))
     }
 

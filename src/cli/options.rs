@@ -72,15 +72,38 @@ impl Draw {
     }
 }
 
+/// How many adapters to use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AdapterCount {
+    Some(usize),
+    All,
+}
+
+impl std::str::FromStr for AdapterCount {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match (text, text.parse()) {
+            ("all", _) => Ok(Self::All),
+            (_, Ok(count @ 1..)) => Ok(Self::Some(count)),
+            _ => Err("a number from 1 on, or `all`, is expected".to_owned()),
+        }
+    }
+}
+
 /// Engine and solver.
 #[derive(Debug, Clone, Args)]
 pub struct SolverOptions {
     /// Engine that integrates.
     #[arg(long, value_enum, default_value = "auto")]
     pub engine: EngineChoice,
-    /// Use the first Vulkan adapter whose name contains this (see `gradsweep devices`).
+    /// Use the first Vulkan adapter whose name, or place on the bus, contains this (see `gradsweep
+    /// devices`).
     #[arg(long, value_name = "NAME")]
     pub adapter: Option<String>,
+    /// Divide the work among N adapters, or all, of the kind of the first; the digits are those of one.
+    #[arg(long, value_name = "N|all", default_value = "1")]
+    pub adapters: AdapterCount,
     /// Threads of the CPU engine and of scoring [default: all cores].
     #[arg(long, value_name = "N")]
     pub threads: Option<usize>,

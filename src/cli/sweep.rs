@@ -22,6 +22,7 @@ use super::{CliError, Manner};
 use crate::check::{self, CheckPlan, CheckSummary, JudgedPoint, Source};
 use crate::model::OdeProblem;
 use crate::report::{Style, diagnosis_lines, parameter_table, sweep_cases, where_lines};
+use crate::sweep::Flight;
 use crate::sweep::{Evaluator, Journal, PointResult};
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -29,6 +30,7 @@ use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::thread;
 
 /// Check the gradient at many random points and report, for each parameter, whether it fails
 /// consistently.
@@ -239,20 +241,6 @@ pub(super) fn carry_out(
     let is_merging = !shards.is_empty();
     let range = if is_merging { 0..points.len() } else { header.range() };
     let (start, of) = (range.start, range.len());
-    let mut supplier = Supplier {
-        evaluator: &evaluator,
-        plan: &plan,
-        points: &points,
-        engines: &engines,
-        // Merging can begin again at any time.
-        interrupt: if is_merging { Interrupt::default() } else { Interrupt::listen() },
-        range,
-        readers: shards.into_iter().map(|shard| shard.reader).collect(),
-        begun: begun.map(|begun| begun.reader),
-        journal,
-        path: path.clone(),
-        failed_engine: None,
-    };
     let run = Run {
         arguments,
         manner,
@@ -266,12 +254,30 @@ pub(super) fn carry_out(
         folder: &folder,
         are_optima,
     };
-    let finished = match arguments.shard {
-        Some(shard) => run.shard(shard, &mut supplier),
-        None => run.whole(&mut supplier, localisers, outcome),
-    };
-    let done = supplier.range.start - start;
-    let (text, code) = finished.map_err(|source| match is_merging {
+    let finished = thread::scope(|scope| {
+        let mut supplier = Supplier {
+            evaluator: &evaluator,
+            plan: &plan,
+            points: &points,
+            engines: &engines,
+            // Merging can begin again at any time.
+            interrupt: if is_merging { Interrupt::default() } else { Interrupt::listen() },
+            unbegun: range.clone(),
+            range,
+            flight: Flight::new(scope, evaluator.chunks_in_flight()),
+            readers: shards.into_iter().map(|shard| shard.reader).collect(),
+            begun: begun.map(|begun| begun.reader),
+            journal,
+            path: path.clone(),
+            failed_engine: None,
+        };
+        let finished = match arguments.shard {
+            Some(shard) => run.shard(shard, &mut supplier),
+            None => run.whole(&mut supplier, localisers, outcome),
+        };
+        finished.map_err(|source| (source, supplier.range.start - start))
+    });
+    let (text, code) = finished.map_err(|(source, done)| match is_merging {
         true => source,
         false => CliError::Unfinished {
             source: Box::new(source),
@@ -307,7 +313,7 @@ impl Run<'_> {
     fn shard(
         &self,
         shard: Shard,
-        supplier: &mut Supplier<'_>,
+        supplier: &mut Supplier<'_, '_, '_>,
     ) -> Result<(String, ExitCode), CliError> {
         let (start, count) = (supplier.range.start, supplier.range.len());
         let progress = progress_bar(count, self.manner);
@@ -326,7 +332,7 @@ impl Run<'_> {
     /// Judges all points and writes the reports; gives what people are told, and the exit status.
     fn whole(
         &self,
-        supplier: &mut Supplier<'_>,
+        supplier: &mut Supplier<'_, '_, '_>,
         mut localisers: Vec<Localiser>,
         outcome: Outcome,
     ) -> Result<(String, ExitCode), CliError> {

@@ -40,11 +40,6 @@ impl FallbackEngine {
     pub fn insist(&self) {
         self.ends.store(true, Ordering::Relaxed);
     }
-
-    /// Whether something has failed.
-    pub fn has_failed(&self) -> bool {
-        !self.failures.0.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
-    }
 }
 
 impl Engine for FallbackEngine {
@@ -64,6 +59,15 @@ impl Engine for FallbackEngine {
 
     fn preferred_lanes(&self) -> usize {
         self.primary.preferred_lanes()
+    }
+
+    fn batches_in_flight(&self) -> usize {
+        self.primary.batches_in_flight()
+    }
+
+    fn has_failed(&self) -> bool {
+        let failures = self.failures.0.lock().unwrap_or_else(PoisonError::into_inner);
+        !failures.is_empty() || self.primary.has_failed()
     }
 
     fn prepare(&self, step: &StepProgram) -> Result<Box<dyn Kernel>, EngineError> {

@@ -8,6 +8,7 @@
 pub mod cpu;
 pub mod fallback;
 pub mod gpu;
+pub mod several;
 
 use crate::index::{ScheduleIdx, TimelineIdx};
 use crate::rosenbrock::{ReverseStep, StepProgram};
@@ -172,12 +173,19 @@ pub enum EngineError {
     NoAdapter { searched: Option<String> },
     #[error("no adapter named like {name:?} has 64-bit floats; `gradsweep devices` lists them")]
     NoSuchAdapter { name: String },
+    #[error("{wanted} adapters are wanted, but {found} of the kind of {name} can be used")]
+    TooFewAdapters { wanted: usize, found: usize, name: String },
     #[error("the adapter {adapter} gave no device: {reason}")]
     NoDevice { adapter: String, reason: String },
     #[error("the shader of a step program ({ops} operations) was refused: {reason}")]
     Shader { ops: usize, reason: String },
     #[error("the device failed while it ran a batch of {lanes} lanes: {reason}")]
     Device { lanes: usize, reason: String },
+    #[error(
+        "{} and {} cannot share the lanes of a batch: their last digits may differ",
+        .engines[0], .engines[1]
+    )]
+    Unlike { engines: [String; 2] },
     #[error(
         "a lane needs {needed} bytes in one buffer, the adapter allows {allowed}; use `--engine cpu`"
     )]
@@ -235,6 +243,17 @@ pub trait Engine: Send + Sync {
 
     /// Number of lanes from which on a batch makes good use of the engine.
     fn preferred_lanes(&self) -> usize;
+
+    /// Number of batches to have under way at a time, each from a thread of its own: 1 where the
+    /// engine keeps the host busy itself, more where the host would else wait for a device.
+    fn batches_in_flight(&self) -> usize {
+        1
+    }
+
+    /// Whether something of it has failed, of which [`describe`](Self::describe) tells.
+    fn has_failed(&self) -> bool {
+        false
+    }
 
     /// Makes a step program ready to run.
     fn prepare(&self, step: &StepProgram) -> Result<Box<dyn Kernel>, EngineError>;

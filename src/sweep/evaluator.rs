@@ -62,6 +62,7 @@ pub struct Evaluator<'p> {
     /// None where no estimated parameter reaches a trajectory.
     pub(super) tangents: Vec<TangentKernel>,
     preferred_lanes: usize,
+    batches_in_flight: usize,
     /// Second derivatives, where they are wanted.
     pub(super) second: Option<SecondOrder>,
     /// Those of the problem's further models.
@@ -75,7 +76,7 @@ pub struct Evaluator<'p> {
     pub costs: GradientCosts,
 }
 
-/// Memory that the outputs of points evaluated together may take; a single point may take more.
+/// Memory that the outputs of points evaluated at a time may take; a single point may take more.
 pub(super) const MOST_BYTES: usize = 1 << 30;
 
 /// How often a cell may ask for further eps.
@@ -211,6 +212,7 @@ impl<'p> Evaluator<'p> {
             tangents: kernels,
             second: None,
             preferred_lanes: engine.preferred_lanes(),
+            batches_in_flight: engine.batches_in_flight(),
             step_ops: replay.program.ops().len(),
             tangent_ops,
             costs,
@@ -246,6 +248,11 @@ impl<'p> Evaluator<'p> {
     /// The compiled observables.
     pub fn objective(&self) -> &Objective<'p> {
         &self.objective
+    }
+
+    /// How many chunks of points to evaluate at a time, each from a thread of its own.
+    pub fn chunks_in_flight(&self) -> usize {
+        self.batches_in_flight
     }
 
     /// How many points to evaluate at once, given how many probes each has.
@@ -294,7 +301,8 @@ impl<'p> Evaluator<'p> {
         eps: &[f64],
         refine: &Refine<'_>,
     ) -> Result<EvaluatedChunk, EngineError> {
-        let most = (MOST_BYTES / self.bytes_per_point(parameters, eps.len()).max(1)).max(1);
+        let bytes = self.bytes_per_point(parameters, eps.len()) * self.batches_in_flight;
+        let most = (MOST_BYTES / bytes.max(1)).max(1);
         if points.len() > most {
             let mut all = EvaluatedChunk { points: Vec::new(), lanes: 0, steps: 0 };
             for some in points.chunks(most) {

@@ -8,6 +8,7 @@
 mod adjoint;
 mod course;
 mod evaluator;
+mod flight;
 mod gradients;
 mod hessian;
 mod integrate;
@@ -28,6 +29,7 @@ mod traveller;
 mod walk;
 
 pub use evaluator::{EvaluatedChunk, Evaluator, Refine, Settings, StepMode, no_refinement};
+pub use flight::Flight;
 pub use gradients::{GradientCosts, GradientEngines, OwnGradients};
 pub use hessian::{CurvatureChunk, GradientPairs, OwnHessian, PointCurvature, Products};
 pub use journal::{Grid, Journal, JournalChunk, JournalReader};

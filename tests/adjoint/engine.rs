@@ -216,7 +216,7 @@ fn small_adapters_go_back_to_the_same_bits() {
     let small = wgpu::Limits { max_storage_buffer_binding_size: 30_000, ..Default::default() };
     for (limits, repeats) in [(wgpu::Limits::default(), false), (few_groups, false), (small, true)]
     {
-        let engine = GpuEngine::open_within(&adapter, Some(limits)).unwrap();
+        let engine = GpuEngine::open_within(&adapter, limits).unwrap();
         let found = lanes.backwards_on(&engine);
         assert!(
             (&found.states, &found.slots, &found.times)

@@ -3,6 +3,7 @@
 //! everything is held against; what it says is tested elsewhere.
 
 mod device;
+mod gpu;
 mod shards;
 mod tools;
 
@@ -43,6 +44,7 @@ pub fn sweep(points: usize) -> String {
 pub fn command(folder: &Path, line: &str) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_gradsweep"));
     command.current_dir(folder).args(line.split_whitespace()).env_remove("RUST_LOG");
+    command.env("NODEVICE_SELECT", "1").env("GRADSWEEP_SHADER_CACHE", "off");
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command
 }

@@ -1,16 +1,22 @@
 //! Device buffers: made, filled and read back.
 
 use super::device::Device;
+use super::traffic::Meter;
 use crate::engine::EngineError;
 use bytemuck::Pod;
+use std::sync::mpsc;
+use std::time::Duration;
 use wgpu::BufferUsages as Usage;
+
+/// How long to wait for a buffer that another thread maps before looking for oneself.
+const POLL_INTERVAL: Duration = Duration::from_millis(1);
 
 /// A storage buffer that starts with `data`; one zero where `data` is empty, since bindings may
 /// not be.
 pub(super) fn filled<T: Pod>(device: &Device, label: &str, data: &[T]) -> wgpu::Buffer {
     let buffer = empty(device, label, size_of_val(data) as u64);
     if !data.is_empty() {
-        device.queue.write_buffer(&buffer, 0, bytemuck::cast_slice(data));
+        device.write(&buffer, data);
     }
     buffer
 }
@@ -33,7 +39,7 @@ pub(super) fn uniform<T: Pod>(device: &Device, label: &str, data: &[T]) -> wgpu:
         usage: Usage::UNIFORM | Usage::COPY_DST,
         mapped_at_creation: false,
     });
-    device.queue.write_buffer(&buffer, 0, bytemuck::cast_slice(data));
+    device.write(&buffer, data);
     buffer
 }
 
@@ -74,17 +80,24 @@ pub(super) fn read_back(
             target
         })
         .collect();
-    device.queue.submit([encoder.finish()]);
+    let submission = device.queue.submit([encoder.finish()]);
     let failed = |reason: String| EngineError::Device { lanes, reason };
+    let (mapped, all_mapped) = mpsc::channel();
     for buffer in &staging {
-        // The mapping's own error comes out of the range access below.
-        buffer.map_async(wgpu::MapMode::Read, .., |_| {});
+        let mapped = mapped.clone();
+        // Its error comes out of the range access below; nobody listens once the device has failed.
+        buffer.map_async(wgpu::MapMode::Read, .., move |_| mapped.send(()).unwrap_or(()));
     }
-    device
-        .handle
-        .poll(wgpu::PollType::wait_indefinitely())
-        .map_err(|error| failed(error.to_string()))?;
-    device.check(lanes)?;
+    device.wait(lanes, submission)?;
+    // Another thread may be about to map them: it waited for the same device.
+    for _ in &staging {
+        while all_mapped.recv_timeout(POLL_INTERVAL).is_err() {
+            device.handle.poll(wgpu::PollType::Poll).map_err(|e| failed(e.to_string()))?;
+            device.check(lanes)?;
+        }
+    }
+    let bytes = requests.iter().map(|request| request.bytes).sum();
+    Meter::add(&device.meter.downloaded, bytes);
     staging
         .iter()
         .zip(requests)

@@ -1,8 +1,12 @@
 //! An open device: what kernels share, and what its buffers may take.
 
-use super::adapter::Adapter;
+use super::adapter::{Adapter, AdapterSummary};
+use super::pipeline::gives_shaders_out;
 use super::shader::WORKGROUP_SIZE;
+use super::shader_cache::ShaderCache;
+use super::traffic::Meter;
 use crate::engine::EngineError;
+use bytemuck::Pod;
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// Device memory that a group of lanes may take in any one buffer, whatever the adapter allows.
@@ -18,18 +22,44 @@ pub(super) struct Device {
     max_groups: u32,
     /// The first error that no scope caught, e.g. a lost device.
     failure: Arc<Mutex<Option<String>>>,
+    pub(super) shaders: Shaders,
+    pub(super) meter: Meter,
+}
+
+/// What is done with compiled shaders.
+#[derive(Debug, Clone)]
+pub(super) enum Shaders {
+    /// Nobody asked to keep them.
+    Forgotten,
+    /// They cannot be kept, for a reason.
+    NotKept(String),
+    Kept {
+        cache: Arc<ShaderCache>,
+        /// What they depend on beside their source.
+        key: String,
+    },
+}
+
+/// How to open a device.
+#[derive(Debug, Clone, Default)]
+pub struct DeviceOptions {
+    /// Limits below the adapter's [default: all that it has].
+    pub limits: Option<wgpu::Limits>,
+    /// Where to keep compiled shaders [default: nowhere].
+    pub shader_cache: Option<Arc<ShaderCache>>,
 }
 
 impl Device {
-    /// Opens a device within some limits: by default all that the adapter has.
-    pub(super) fn open(
-        adapter: &Adapter,
-        limits: Option<wgpu::Limits>,
-    ) -> Result<Self, EngineError> {
-        let limits = limits.unwrap_or_else(|| adapter.handle.limits());
+    pub(super) fn open(adapter: &Adapter, options: &DeviceOptions) -> Result<Self, EngineError> {
+        let limits = options.limits.clone().unwrap_or_else(|| adapter.handle.limits());
+        let has_cache = adapter.handle.features().contains(wgpu::Features::PIPELINE_CACHE);
+        let of_cache = match (&options.shader_cache, has_cache) {
+            (Some(_), true) => wgpu::Features::PIPELINE_CACHE,
+            _ => wgpu::Features::empty(),
+        };
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("gradsweep"),
-            required_features: wgpu::Features::SHADER_F64,
+            required_features: wgpu::Features::SHADER_F64 | of_cache,
             required_limits: limits.clone(),
             ..Default::default()
         };
@@ -38,6 +68,22 @@ impl Device {
                 adapter: adapter.summary.name.clone(),
                 reason: error.to_string(),
             })?;
+        let AdapterSummary { name, driver, .. } = &adapter.summary;
+        let key = wgpu::util::pipeline_cache_key(&adapter.handle.get_info());
+        let shaders = match (&options.shader_cache, key.filter(|_| has_cache)) {
+            (None, _) => Shaders::Forgotten,
+            (_, None) => Shaders::NotKept("the adapter has no pipeline cache".to_owned()),
+            (Some(cache), _) if !gives_shaders_out(&handle, cache) => {
+                Shaders::NotKept("the driver gives none out".to_owned())
+            }
+            (Some(cache), Some(key)) => match cache.open() {
+                Err(reason) => Shaders::NotKept(reason),
+                Ok(()) => {
+                    let key = format!("{key}\n{name}\n{driver}");
+                    Shaders::Kept { cache: Arc::clone(cache), key }
+                }
+            },
+        };
         let failure = Arc::new(Mutex::new(None));
         let note = |failure: &Arc<Mutex<Option<String>>>, text: String| {
             failure.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(text);
@@ -60,7 +106,16 @@ impl Device {
                 .min(LARGEST_BUFFER),
             max_groups: limits.max_compute_workgroups_per_dimension,
             failure,
+            shaders,
+            meter: Meter::default(),
         })
+    }
+
+    /// Gives the device back to the driver: what runs on it fails.
+    pub(super) fn destroy(&self) {
+        let text = "device destroyed".to_owned();
+        self.failure.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(text);
+        self.handle.destroy();
     }
 
     /// Fails with the first uncaught error, if there was one.
@@ -69,6 +124,30 @@ impl Device {
             Some(reason) => Err(EngineError::Device { lanes, reason: reason.clone() }),
             None => Ok(()),
         }
+    }
+
+    /// Writes to the start of a buffer.
+    pub(super) fn write<T: Pod>(&self, buffer: &wgpu::Buffer, data: &[T]) {
+        self.write_at(buffer, 0, data);
+    }
+
+    /// Writes to a buffer from a byte on.
+    pub(super) fn write_at<T: Pod>(&self, buffer: &wgpu::Buffer, offset: u64, data: &[T]) {
+        Meter::add(&self.meter.uploaded, size_of_val(data) as u64);
+        self.queue.write_buffer(buffer, offset, bytemuck::cast_slice(data));
+    }
+
+    /// Waits for a submission, and for nothing that was submitted after it.
+    pub(super) fn wait(
+        &self,
+        lanes: usize,
+        submission: wgpu::SubmissionIndex,
+    ) -> Result<(), EngineError> {
+        let until = wgpu::PollType::Wait { submission_index: Some(submission), timeout: None };
+        let failed =
+            |error: wgpu::PollError| EngineError::Device { lanes, reason: error.to_string() };
+        self.handle.poll(until).map_err(failed)?;
+        self.check(lanes)
     }
 
     /// Most lanes of a dispatch.

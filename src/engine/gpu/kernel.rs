@@ -3,6 +3,8 @@
 use super::buffers::Request;
 use super::device::Device;
 use super::groups::{self, Room};
+use super::pipeline::{compile_pipeline, layout_of};
+use super::traffic::{Doing, Meter};
 use super::{buffers, shader};
 use crate::engine::{
     Batch, BatchResult, Control, EngineError, Kernel, LaneReport, LaneStatus, Schedule,
@@ -178,6 +180,8 @@ impl GpuKernel {
     ) -> Result<(), EngineError> {
         let device = &*self.device;
         let count = lanes.len();
+        let mut watch = device.meter.watch(Doing::Preparing);
+        Meter::add(&device.meter.lanes, count as u64);
         let (tables, table_starts) = self.tables(batch, lanes);
         let mut state = Vec::with_capacity(count * self.state_rows());
         Self::transposed(batch.initial, self.width, lanes, &mut state);
@@ -232,6 +236,9 @@ impl GpuKernel {
             .filter(|&l| progress[STATUS * count + l as usize] == RUNNING)
             .collect();
         let active_buffer = buffers::filled(device, "lanes", &active);
+        // Of the progress, what is needed between two dispatches: from STATUS on, to FRACTION where that
+        // tells how many steps were accepted.
+        let told_fields = if self.adaptive { FRACTION + 1 - STATUS } else { 1 };
         let mut attempts = FIRST_ATTEMPTS.min(most_attempts);
         let run = buffers::uniform(device, "run", &[0_u32; 4]);
         let state = buffers::filled(device, "state", &state);
@@ -255,19 +262,26 @@ impl GpuKernel {
 
         while !active.is_empty() {
             let settings = [active.len() as u32, count as u32, attempts, max_steps];
-            device.queue.write_buffer(&run, 0, bytemuck::cast_slice(&settings));
-            device.queue.write_buffer(&active_buffer, 0, bytemuck::cast_slice(&active));
+            device.write(&run, &settings);
+            device.write(&active_buffer, &active);
+            watch.turn(Doing::Waiting);
             let began = Instant::now();
             self.dispatch(&bindings, active.len());
-            let whole = |buffer, bytes| Request { buffer, offset: 0, bytes };
-            let mut requests = vec![whole(&progress_buffer, 4 * progress.len() as u64)];
+            let told = Request {
+                buffer: &progress_buffer,
+                offset: 4 * (STATUS * count) as u64,
+                bytes: 4 * (told_fields * count) as u64,
+            };
+            let mut requests = vec![told];
             if self.adaptive {
-                requests.push(whole(&fractions, 8 * u64::from(attempts) * count as u64));
+                let bytes = 8 * u64::from(attempts) * count as u64;
+                requests.push(Request { buffer: &fractions, offset: 0, bytes });
             }
             let bytes = buffers::read_back(device, count, &requests)?;
             let took = began.elapsed();
-            let fields = bytes[0].values(progress.len());
-            progress.copy_from_slice(fields);
+            watch.turn(Doing::Collecting);
+            progress[STATUS * count..][..told_fields * count]
+                .copy_from_slice(bytes[0].values(told_fields * count));
             if let Some(bytes) = bytes.get(1) {
                 let accepted: &[f64] = bytes.values(attempts as usize * count);
                 for &l in &active {
@@ -277,7 +291,8 @@ impl GpuKernel {
                     schedule.fractions.extend((0..taken).map(|k| accepted[k * count + l]));
                     progress[FRACTION * count + l] = 0;
                 }
-                device.queue.write_buffer(&progress_buffer, 0, bytemuck::cast_slice(&progress));
+                let taken = &progress[FRACTION * count..][..count];
+                device.write_at(&progress_buffer, 4 * (FRACTION * count) as u64, taken);
             }
             active.retain(|&l| progress[STATUS * count + l as usize] == RUNNING);
             // The number of attempts in a dispatch never changes a result.
@@ -287,14 +302,18 @@ impl GpuKernel {
                 attempts = (attempts / 2).max(1);
             }
         }
+        watch.turn(Doing::Waiting);
         let row_bytes = 8 * count as u64;
         let requests = [
             Request { buffer: &outputs, offset: 0, bytes: output_bytes },
             Request { buffer: &state, offset: self.width as u64 * row_bytes, bytes: row_bytes },
+            Request { buffer: &progress_buffer, offset: 0, bytes: 4 * progress.len() as u64 },
         ];
         let bytes = buffers::read_back(device, count, &requests)?;
+        watch.turn(Doing::Collecting);
         let values: &[f64] = bytes[0].values(places[count]);
         let done: &[f64] = bytes[1].values(count);
+        let progress: &[u32] = bytes[2].values(progress.len());
         for (l, &lane) in lanes.iter().enumerate() {
             let reached = progress[OUTPUT * count + l] as usize;
             let start = places[l];
@@ -320,6 +339,7 @@ impl GpuKernel {
 
     fn dispatch(&self, bindings: &wgpu::BindGroup, active: usize) {
         let [x, y] = self.device.workgroups(active);
+        Meter::add(&self.device.meter.dispatches, 1);
         let mut encoder = self.device.handle.create_command_encoder(&Default::default());
         {
             let mut pass = encoder.begin_compute_pass(&Default::default());
@@ -328,49 +348,6 @@ impl GpuKernel {
             pass.dispatch_workgroups(x, y, 1);
         }
         self.device.queue.submit([encoder.finish()]);
-    }
-}
-
-/// Compiles a shader whose program has so many operations.
-pub(super) fn compile_pipeline(
-    device: &Device,
-    label: &str,
-    source: String,
-    layout: &wgpu::BindGroupLayout,
-    ops: usize,
-) -> Result<wgpu::ComputePipeline, EngineError> {
-    let device = &device.handle;
-    let scope = device.push_error_scope(wgpu::ErrorFilter::Validation);
-    let internal = device.push_error_scope(wgpu::ErrorFilter::Internal);
-    let descriptor = wgpu::ShaderModuleDescriptor {
-        label: Some(label),
-        source: wgpu::ShaderSource::Wgsl(source.into()),
-    };
-    // Bounds checks stay on; the loops' own counters bound them.
-    let checks = wgpu::ShaderRuntimeChecks {
-        force_loop_bounding: false,
-        ..wgpu::ShaderRuntimeChecks::checked()
-    };
-    // SAFETY: without forced loop bounding every loop of the shader must end. The kernels' loops
-    // count to what `run` says; the library's loops have constant bounds.
-    let module = unsafe { device.create_shader_module_trusted(descriptor, checks) };
-    let pipeline_layout = device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
-        label: Some(label),
-        bind_group_layouts: &[Some(layout)],
-        ..Default::default()
-    });
-    let pipeline = device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
-        label: Some(label),
-        layout: Some(&pipeline_layout),
-        module: &module,
-        entry_point: Some("main"),
-        compilation_options: Default::default(),
-        cache: None,
-    });
-    let errors = [pollster::block_on(internal.pop()), pollster::block_on(scope.pop())];
-    match errors.into_iter().flatten().next() {
-        Some(error) => Err(EngineError::Shader { ops, reason: error.to_string() }),
-        None => Ok(pipeline),
     }
 }
 
@@ -391,27 +368,6 @@ fn bind_group_layout(device: &wgpu::Device, adaptive: bool) -> wgpu::BindGroupLa
             storage(false),
         ],
     )
-}
-
-/// A layout of buffers of these types.
-pub(super) fn layout_of(
-    device: &wgpu::Device,
-    types: &[wgpu::BufferBindingType],
-) -> wgpu::BindGroupLayout {
-    let entries: Vec<wgpu::BindGroupLayoutEntry> = types
-        .iter()
-        .zip(0..)
-        .map(|(&ty, binding)| wgpu::BindGroupLayoutEntry {
-            binding,
-            visibility: wgpu::ShaderStages::COMPUTE,
-            ty: wgpu::BindingType::Buffer { ty, has_dynamic_offset: false, min_binding_size: None },
-            count: None,
-        })
-        .collect();
-    device.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor {
-        label: None,
-        entries: &entries,
-    })
 }
 
 /// The status that the shader's number stands for.

@@ -7,8 +7,10 @@
 use super::buffers::{self, Request};
 use super::device::Device;
 use super::groups::Room;
-use super::kernel::{DISPATCH_TARGET, compile_pipeline, layout_of};
+use super::kernel::DISPATCH_TARGET;
+use super::pipeline::{compile_pipeline, layout_of};
 use super::shader;
+use super::traffic::{Doing, Meter};
 use crate::engine::cpu::planned_steps;
 use crate::engine::{EngineError, ReverseBatch, ReverseKernel, ReverseResult};
 use crate::rosenbrock::{ReverseStep, StepProgram};
@@ -62,7 +64,8 @@ impl Group<'_> {
                 left.start - count
             };
             let settings = [self.lanes, first_step, count, self.tape_start];
-            device.queue.write_buffer(&self.run, 0, bytemuck::cast_slice(&settings));
+            device.write(&self.run, &settings);
+            let mut watch = device.meter.watch(Doing::Waiting);
             let began = Instant::now();
             let [x, y] = device.workgroups(self.lanes as usize);
             let mut encoder = device.handle.create_command_encoder(&Default::default());
@@ -72,12 +75,10 @@ impl Group<'_> {
                 pass.set_bind_group(0, &self.bindings[usize::from(is_backward)], &[]);
                 pass.dispatch_workgroups(x, y, 1);
             }
-            device.queue.submit([encoder.finish()]);
-            let lanes = self.lanes as usize;
-            let failed =
-                |error: wgpu::PollError| EngineError::Device { lanes, reason: error.to_string() };
-            device.handle.poll(wgpu::PollType::wait_indefinitely()).map_err(failed)?;
-            device.check(lanes)?;
+            Meter::add(&device.meter.dispatches, 1);
+            let submission = device.queue.submit([encoder.finish()]);
+            device.wait(self.lanes as usize, submission)?;
+            watch.turn(Doing::Collecting);
             // The number of steps in a dispatch never changes a result.
             let took = began.elapsed();
             if took < DISPATCH_TARGET / 2 {
