@@ -5,6 +5,7 @@
 //! beforehand where that costs no integration.
 
 mod bounds;
+mod box_step;
 pub mod dense;
 mod lbfgsb;
 mod line_search;
