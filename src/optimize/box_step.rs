@@ -15,10 +15,14 @@ use super::dense::{Matrix, dot, norm};
 /// problem differ by many orders of magnitude.
 const REGULARISATION: f64 = 1e-12;
 
-/// A convex model q(s) = gᵀs + ½sᵀBs of how the objective changes.
+/// Most factorisations for one step in the ball: ten powers of ten to find a shift with which the matrix
+/// is positive, and to halve an interval as often as doubles can.
+const MOST_SHIFTS: usize = 100;
+
+/// A model q(s) = gᵀs + ½sᵀBs of how the objective changes.
 pub struct Model<'a> {
     pub gradient: &'a [f64],
-    /// Symmetric, without negative eigenvalues.
+    /// Symmetric.
     pub matrix: &'a Matrix,
 }
 
@@ -147,27 +151,29 @@ impl Model<'_> {
 }
 
 /// The step of at most this length with the lowest ½sᵀBs − bᵀs, and λ ≥ 0 with (B + λI)·s = b, by
-/// Newton's method on 1/radius − 1/‖s‖ (Moré & Sorensen 1983). Since B has no negative eigenvalue
-/// there is no hard case.
+/// Newton's method on 1/radius − 1/‖s‖ (Moré & Sorensen 1983). Where B has a negative eigenvalue whose
+/// direction b does not have (the hard case) the step is shorter than it might be.
 fn minimum_within(matrix: &Matrix, b: &[f64], radius: f64) -> (Vec<f64>, f64) {
     let n = matrix.size;
     let mut regular = matrix.clone();
     for i in 0..n {
-        regular.values[i * n + i] *= 1.0 + REGULARISATION;
+        regular.values[i * n + i] += REGULARISATION * matrix.at(i, i).abs();
     }
-    let largest = (0..n).map(|i| matrix.at(i, i)).fold(0.0, f64::max);
-    // Where that is not enough, as without any curvature, this little makes it regular.
-    let least = 8.0 * n as f64 * f64::EPSILON * largest.max(f64::MIN_POSITIVE);
+    let largest = (0..n).map(|i| matrix.at(i, i).abs()).fold(0.0, f64::max);
+    // Where that is not enough, as without any curvature, this little makes it regular; its square is
+    // no zero.
+    let least = 8.0 * n as f64 * f64::EPSILON * largest.max(1e-150);
     let (mut low, mut high) = (0.0, norm(b) / radius + least);
     let mut shift = 0.0;
     let mut step = b.to_vec();
-    for _ in 0..60 {
+    for _ in 0..MOST_SHIFTS {
         let Some(factor) = regular.cholesky(shift) else {
-            low = shift;
-            shift = if shift == 0.0 { least } else { (10.0 * shift).min(high) };
-            if low >= high {
-                high *= 10.0;
+            if shift == 0.0 {
+                high += beyond_positive(matrix);
             }
+            low = shift;
+            let more = if shift == 0.0 { least } else { 10.0 * shift };
+            shift = if more < high { more } else { middle(low, high) };
             continue;
         };
         step = factor.solve(b);
@@ -175,17 +181,145 @@ fn minimum_within(matrix: &Matrix, b: &[f64], radius: f64) -> (Vec<f64>, f64) {
         if length <= radius && (shift <= least || length >= 0.99 * radius) {
             return (step, if shift <= least { 0.0 } else { shift });
         }
-        if length > radius {
+        // Not a number where it overflows.
+        if !(length <= radius) {
             low = shift;
         } else {
             high = shift;
+            if high - low <= 1e-3 * high {
+                return (step, shift);
+            }
         }
         let half = norm(&factor.forward(&step));
         let newton = shift + (length / half).powi(2) * (length - radius) / radius;
         // Where Newton's method leaves the interval it is halved.
-        let middle = if low > 0.0 { (low * high).sqrt() } else { 0.5 * high };
-        shift = if newton > low && newton < high { newton } else { middle };
+        shift = if newton > low && newton < high { newton } else { middle(low, high) };
     }
     let part = (radius / norm(&step)).min(1.0);
     (step.iter().map(|s| part * s).collect(), shift)
+}
+
+/// A shift that makes a matrix positive, by Gershgorin's circles.
+fn beyond_positive(matrix: &Matrix) -> f64 {
+    let lowest = |i: usize| {
+        let others: f64 = (0..matrix.size).filter(|&j| j != i).map(|j| matrix.at(i, j).abs()).sum();
+        matrix.at(i, i) - others
+    };
+    (0..matrix.size).map(lowest).fold(0.0, |most, lowest| f64::max(most, -2.0 * lowest))
+}
+
+/// Between two numbers of perhaps different magnitudes.
+fn middle(low: f64, high: f64) -> f64 {
+    if low > 0.0 { (low * high).sqrt() } else { 0.5 * high }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn diagonal(entries: &[f64]) -> Matrix {
+        let mut matrix = Matrix::zeros(entries.len());
+        entries.iter().enumerate().for_each(|(i, &d)| matrix.set(i, i, d));
+        matrix
+    }
+
+    fn in_ball(gradient: &[f64], matrix: &Matrix, radius: f64) -> (Vec<f64>, f64) {
+        minimum_within(matrix, &gradient.iter().map(|g| -g).collect::<Vec<_>>(), radius)
+    }
+
+    /// With a diagonal matrix the shifted solution is −gᵢ/(mᵢ + λ): inside it is Newton's step, at the
+    /// boundary all components agree on λ.
+    #[test]
+    fn the_subproblem_is_solved() {
+        let (inside, shift) = in_ball(&[1.0, -2.0], &diagonal(&[2.0, 4.0]), 10.0);
+        // The regularisation is 1e-12.
+        assert!((inside[0] + 0.5).abs() < 1e-11 && (inside[1] - 0.5).abs() < 1e-11);
+        assert_eq!(shift, 0.0);
+        for entries in [[2.0, 4.0], [1e-9, 1e9], [0.0, 1.0], [-3.0, 1.0], [-3.0, -1e3]] {
+            let gradient = [1.0, -2.0];
+            let (step, shift) = in_ball(&gradient, &diagonal(&entries), 0.1);
+            assert!((0.0989..=0.1 + 1e-12).contains(&norm(&step)), "{entries:?} {step:?}");
+            let shifts = [0, 1].map(|i| -gradient[i] / step[i] - entries[i]);
+            let size = entries[1].abs();
+            let slack = 1e-6 * (1e-9 * (1.0 + size) + shifts[0]) + 2.0 * REGULARISATION * size;
+            assert!((shifts[0] - shifts[1]).abs() < slack, "{entries:?} {shifts:?}");
+            assert!((shift - shifts[0]).abs() < slack && shift > -entries[0].min(entries[1]));
+        }
+    }
+
+    /// Singular, and the minimum inside: the component without curvature has no gradient either.
+    #[test]
+    fn flat_directions_are_left_alone() {
+        let (step, _) = in_ball(&[1.0, 0.0], &diagonal(&[2.0, 0.0]), 10.0);
+        assert!((step[0] + 0.5).abs() < 1e-9 && step[1] == 0.0, "{step:?}");
+    }
+
+    /// Where sensitivities differ by ten orders of magnitude, both parts of the step are right.
+    #[test]
+    fn regularisation_is_relative() {
+        let (step, _) = in_ball(&[1e10, 1e-10], &diagonal(&[1e10, 1e-10]), 10.0);
+        assert!((step[0] + 1.0).abs() < 1e-9 && (step[1] + 1.0).abs() < 1e-9, "{step:?}");
+    }
+
+    /// Against a grid over box and ball, in two dimensions: convex, flat and saddle models, positions
+    /// inside and at bounds. For convex ones nothing on the grid is lower; a saddle's active sets may end
+    /// at another minimum of the box, which is no higher than along the gradient.
+    #[test]
+    fn no_point_of_a_grid_is_lower() {
+        let bounds = Bounds { lower: vec![-1.0, -2.0], upper: vec![1.0, 0.5] };
+        let matrices = [
+            [2.0, 0.0, 4.0],
+            [1.0, 0.9, 1.0],
+            [5.0, -3.0, 2.0],
+            [1.0, 1.0, 1.0],
+            [0.0, 0.0, 0.0],
+            [-1.0, 0.5, 1.0],
+        ];
+        let mut held = 0;
+        for (k, [a, b, c]) in matrices.into_iter().enumerate() {
+            let matrix = Matrix { size: 2, values: vec![a, b, b, c] };
+            for gradient in [[-3.0, -1.0], [1.0, -2.0], [0.3, 0.1], [4.0, 4.0]] {
+                for x in [[0.0, 0.0], [1.0, 0.5], [-1.0, 0.2], [0.9, -1.9]] {
+                    for radius in [0.1, 0.7, 5.0] {
+                        let model = Model { gradient: &gradient, matrix: &matrix };
+                        let found = model.lowest(&x, &bounds, radius);
+                        let to = [x[0] + found.step[0], x[1] + found.step[1]];
+                        for i in 0..2 {
+                            let slack = 1e-15;
+                            assert!(bounds.lower[i] - slack <= to[i], "{to:?}");
+                            assert!(to[i] <= bounds.upper[i] + slack, "{to:?}");
+                            held +=
+                                usize::from(to[i] == bounds.lower[i] || to[i] == bounds.upper[i]);
+                        }
+                        assert!(
+                            norm(&found.step) <= radius * (1.0 + 1e-12),
+                            "{matrix:?} {gradient:?} {x:?} {radius} {found:?}"
+                        );
+                        assert_eq!(found.value, model.value(&found.step));
+                        let mut lowest = f64::INFINITY;
+                        for i in -60..=60 {
+                            for j in -60..=60 {
+                                let step = [0, 1].map(|q| {
+                                    let by = radius * [i, j][q] as f64 / 60.0;
+                                    bounds.clamped(q, x[q] + by) - x[q]
+                                });
+                                if norm(&step) <= radius {
+                                    lowest = lowest.min(model.value(&step));
+                                }
+                            }
+                        }
+                        let case = format!("{matrix:?} {gradient:?} {x:?} {radius} {found:?}");
+                        if k < 5 {
+                            // The ball is met to 1 %.
+                            assert!(found.value <= 0.985 * lowest + 1e-12, "{lowest} {case}");
+                        } else {
+                            let simple = model.along_gradient(&x, &bounds, radius);
+                            assert!(found.value <= simple.value && found.value <= 0.0, "{case}");
+                        }
+                    }
+                }
+            }
+        }
+        assert!(held > 100, "{held}: bounds were hardly met");
+    }
 }

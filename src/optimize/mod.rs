@@ -13,6 +13,7 @@ mod minimiser;
 mod multistart;
 mod objective;
 mod plateaus;
+mod remainder;
 mod settle;
 mod trust_region;
 

@@ -1,21 +1,16 @@
-//! A trust-region method with a Gauss–Newton or Fisher matrix and reflective bounds.
+//! A trust-region method with a Fisher matrix, what it leaves out learnt by secants, and bounds by
+//! active sets.
 //!
-//! Coleman & Li, *An interior trust region approach for nonlinear minimization subject to bounds*,
-//! SIAM J. Optim. 6 (1996), in the way of Fröhlich & Sorger, *Fides: reliable trust-region
-//! optimization for parameter estimation of ordinary differential equation models*, PLoS Comput.
-//! Biol. 18 (2022). Along the last steps the matrix is corrected by BFGS updates, so that second
-//! derivatives of the residuals, which a Gauss–Newton matrix leaves out, do not slow it down in curved
-//! valleys. Steps are made in scaled coordinates ŝ = s/√|v|, where v is the distance to a
-//! bound, or 1; the model there is q(ŝ) = ĝᵀŝ + ½ŝᵀ(DBD + C)ŝ. The matrix has no negative eigenvalue,
-//! so that the subproblem has no hard case. Coleman and Li scale every coordinate. Here only those are
-//! that would cross a bound: C adds |gᵢ|/vᵢ to the curvature, which is far more than that of the flat
-//! directions of such problems, and made steps along these 100 times too short.
+//! In the way of Dennis, Gay & Welsch, *An adaptive nonlinear least-squares algorithm*, ACM Trans. Math.
+//! Softw. 7 (1981): see [`Remainder`]. Steps are those of [`Model::lowest`], which end at bounds where
+//! the model leads there. In a curved valley a step along its tangent leads up a wall; before it is
+//! made shorter, the model of its own end says where in the same ball the floor is.
 
 use super::bounds::Bounds;
 use super::box_step::{BoxStep, Model};
 use super::dense::{Matrix, dot, norm};
 use super::minimiser::{Evaluation, Limits, Minimiser, Position, Stop};
-use std::collections::VecDeque;
+use super::remainder::Remainder;
 
 /// Radius at first, and how it follows the ratio of reduction to prediction; those of fides.
 const FIRST_RADIUS: f64 = 1.0;
@@ -23,19 +18,19 @@ const POOR: f64 = 0.25;
 const GOOD: f64 = 0.75;
 const SHRINK: f64 = 0.25;
 const GROW: f64 = 2.0;
-
 /// Steps one after the other that gain next to nothing, be it for a small trust region: then the
 /// objective is as low as it becomes.
 const MOST_IDLE: usize = 5;
-/// Steps along which the matrix is corrected, at most.
-const MEMORY: usize = 10;
 
 /// A step that is being tried.
 struct Trial {
+    step: Vec<f64>,
     length: f64,
     predicted: f64,
     /// Whether the trust region cut it off.
     is_limited: bool,
+    /// Where this is a correction: the point that was tried before, with its evaluation.
+    before: Option<(Vec<f64>, Evaluation)>,
 }
 
 /// What it waits for.
@@ -50,14 +45,18 @@ pub struct TrustRegion {
     bounds: Bounds,
     limits: Limits,
     position: Position,
+    remainder: Remainder,
+    /// Of the position: its Fisher matrix and the remainder.
     curvature: Matrix,
-    /// The last steps, with the changes of the gradient over them.
-    steps: VecDeque<(Vec<f64>, Vec<f64>)>,
     radius: f64,
     /// Steps since one gained something.
     idle: usize,
     trial: Vec<f64>,
     phase: Phase,
+}
+
+fn differences(a: &[f64], b: &[f64]) -> Vec<f64> {
+    a.iter().zip(b).map(|(a, b)| a - b).collect()
 }
 
 impl TrustRegion {
@@ -69,12 +68,19 @@ impl TrustRegion {
             position,
             bounds,
             limits,
+            remainder: Remainder::default(),
             curvature: Matrix::default(),
-            steps: VecDeque::new(),
             radius: FIRST_RADIUS,
             idle: 0,
             phase: Phase::Start,
         }
+    }
+
+    /// The position moved by a step.
+    fn moved(&self, step: &[f64]) -> Vec<f64> {
+        let mut x: Vec<f64> = self.position.x.iter().zip(step).map(|(x, s)| x + s).collect();
+        self.bounds.clamp(&mut x);
+        x
     }
 
     /// Chooses the next step to try.
@@ -83,21 +89,71 @@ impl TrustRegion {
         let model = Model { gradient: &position.gradient, matrix: &self.curvature };
         let BoxStep { step, value, is_limited } =
             model.lowest(&position.x, &self.bounds, self.radius);
-        let mut trial: Vec<f64> = position.x.iter().zip(&step).map(|(x, s)| x + s).collect();
-        self.bounds.clamp(&mut trial);
-        let (size, length) = (1.0 + norm(&position.x), norm(&step));
-        if !(value < 0.0) || trial == position.x {
-            return self.end(Stop::NoDescent);
+        let trial = self.moved(&step);
+        let (size, length) = (1.0 + norm(&self.position.x), norm(&step));
+        if !(value < 0.0) || trial == self.position.x {
+            self.phase = Phase::Stopped(Stop::NoDescent);
+        } else if length <= self.limits.xtol * size {
+            self.phase = Phase::Stopped(Stop::Step);
+        } else {
+            self.trial = trial;
+            self.phase =
+                Phase::Step(Trial { step, length, predicted: value, is_limited, before: None });
         }
-        if length <= self.limits.xtol * size {
-            return self.end(Stop::Step);
-        }
-        self.trial = trial;
-        self.phase = Phase::Step(Trial { length, is_limited, predicted: value });
     }
 
-    fn end(&mut self, stop: Stop) {
-        self.phase = Phase::Stopped(stop);
+    /// After a step whose end is not as predicted: the lowest point in the same ball by the model of
+    /// that end, if that promises enough.
+    fn correction(&self, trial: &Trial, end: &Evaluation) -> Option<Vec<f64>> {
+        let matrix = self.remainder.added_to(end.curvature.clone()?);
+        let of = matrix.times(&trial.step);
+        // This model as a change from the position, where it has the value `here`.
+        let gradient = differences(&end.gradient, &of);
+        let here = end.value - dot(&end.gradient, &trial.step) + 0.5 * dot(&trial.step, &of);
+        let model = Model { gradient: &gradient, matrix: &matrix };
+        let found = model.lowest(&self.position.x, &self.bounds, trial.length);
+        let promised = self.position.value - (here + found.value);
+        (promised >= POOR * -trial.predicted && found.step != trial.step).then_some(found.step)
+    }
+
+    /// What the evaluation of a trial says: a correction is to be tried, or how far to trust the model,
+    /// and whether to go there.
+    fn told(&mut self, trial: Trial, evaluation: Evaluation) {
+        let gain = |evaluation: &Evaluation| match evaluation.is_usable() {
+            true => self.position.value - evaluation.value,
+            false => f64::NEG_INFINITY,
+        };
+        let (mut gained, mut evaluation) = (gain(&evaluation), evaluation);
+        match trial.before {
+            Some((x, before)) if !(gained > gain(&before)) => {
+                (gained, evaluation) = (gain(&before), before);
+                self.trial = x;
+            }
+            None if evaluation.is_usable() && gained < POOR * -trial.predicted => {
+                if let Some(step) = self.correction(&trial, &evaluation) {
+                    let to = self.moved(&step);
+                    let before = Some((std::mem::replace(&mut self.trial, to), evaluation));
+                    self.phase = Phase::Step(Trial { step, before, ..trial });
+                    return;
+                }
+            }
+            _ => {}
+        }
+        let ratio = gained / -trial.predicted;
+        if !(gained > 0.0) || ratio < POOR {
+            self.radius = SHRINK * self.radius.min(trial.length);
+        } else if ratio >= GOOD && trial.is_limited {
+            self.radius *= GROW;
+        }
+        let nothing = self.limits.ftol * self.position.value.abs().max(1.0);
+        if gained > 0.0 {
+            self.accept(evaluation, ratio >= POOR && !trial.is_limited);
+        } else if -trial.predicted <= nothing && self.idle >= MOST_IDLE {
+            self.phase = Phase::Stopped(Stop::Objective);
+        } else {
+            self.idle += usize::from(-trial.predicted <= nothing);
+            self.propose();
+        }
     }
 
     /// Goes to the point that was tried. That little was gained is a reason to stop where the model
@@ -105,50 +161,24 @@ impl TrustRegion {
     /// again.
     fn accept(&mut self, evaluation: Evaluation, is_reason: bool) {
         let x = std::mem::take(&mut self.trial);
+        let fisher = evaluation.curvature.unwrap_or_else(|| Matrix::zeros(x.len()));
         if self.position.value.is_finite() {
-            let less = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a - b).collect();
-            let s: Vec<f64> = less(&x, &self.position.x);
-            self.steps.push_back((s, less(&evaluation.gradient, &self.position.gradient)));
-            if self.steps.len() > MEMORY {
-                self.steps.pop_front();
-            }
+            let s = differences(&x, &self.position.x);
+            let y = differences(&evaluation.gradient, &self.position.gradient);
+            self.remainder.learn(&fisher, &s, &y);
         }
+        self.curvature = self.remainder.added_to(fisher);
         let limits = (&self.bounds, &self.limits);
-        let stop = self.position.move_to(&x, evaluation.value, &evaluation.gradient, limits);
-        self.curvature = evaluation.curvature.unwrap_or_default();
-        for (s, y) in &self.steps {
-            update(&mut self.curvature, s, y);
-        }
-        match stop {
+        match self.position.move_to(&x, evaluation.value, &evaluation.gradient, limits) {
             Some(Stop::Objective | Stop::Step) if !is_reason && self.idle < MOST_IDLE => {
                 self.idle += 1;
                 self.propose();
             }
-            Some(stop) => self.end(stop),
+            Some(stop) => self.phase = Phase::Stopped(stop),
             None => {
                 self.idle = 0;
                 self.propose();
             }
-        }
-    }
-
-    fn told(&mut self, trial: &Trial, evaluation: Evaluation) {
-        let reduction = self.position.value - evaluation.value;
-        let ratio = reduction / -trial.predicted;
-        let is_better = evaluation.is_usable() && reduction > 0.0;
-        if !is_better || ratio < POOR {
-            self.radius = SHRINK * self.radius.min(trial.length);
-        } else if ratio >= GOOD && trial.is_limited {
-            self.radius *= GROW;
-        }
-        let nothing = self.limits.ftol * self.position.value.abs().max(1.0);
-        if is_better {
-            self.accept(evaluation, ratio >= POOR && !trial.is_limited);
-        } else if -trial.predicted <= nothing && self.idle >= MOST_IDLE {
-            self.end(Stop::Objective);
-        } else {
-            self.idle += usize::from(-trial.predicted <= nothing);
-            self.propose();
         }
     }
 }
@@ -163,7 +193,7 @@ impl Minimiser for TrustRegion {
         match std::mem::replace(&mut self.phase, Phase::Start) {
             Phase::Start if evaluation.is_usable() => self.accept(evaluation, true),
             Phase::Start => self.phase = Phase::Stopped(Stop::Start),
-            Phase::Step(trial) => self.told(&trial, evaluation),
+            Phase::Step(trial) => self.told(trial, evaluation),
             Phase::Stopped(stop) => self.phase = Phase::Stopped(stop),
         }
     }
@@ -179,21 +209,3 @@ impl Minimiser for TrustRegion {
         }
     }
 }
-
-/// The BFGS update, which makes the matrix map s to y; left out where that would cost it its positive
-/// eigenvalues.
-fn update(matrix: &mut Matrix, s: &[f64], y: &[f64]) {
-    let of = matrix.times(s);
-    let (old, new) = (dot(s, &of), dot(s, y));
-    let least = 1e-8 * norm(s) * norm(y);
-    if !(old > 0.0 && new > least) {
-        return;
-    }
-    let n = matrix.size;
-    for i in 0..n {
-        for j in 0..n {
-            matrix.values[i * n + j] += y[i] * y[j] / new - of[i] * of[j] / old;
-        }
-    }
-}
-
