@@ -27,6 +27,7 @@ mod report;
 mod reports;
 mod residual_gradient;
 mod residuals;
+mod rounds;
 mod shard;
 mod simulate;
 mod sources;
