@@ -3,6 +3,7 @@
 //! everything is held against; what it says is tested elsewhere.
 
 mod device;
+mod optima;
 mod shards;
 mod tools;
 
@@ -132,7 +133,7 @@ fn started(folder: &Path, line: &str, out: &Path) -> Option<Child> {
     Some(child)
 }
 
-fn signal(child: &Child, name: &str) {
+pub fn signal(child: &Child, name: &str) {
     let sent = Command::new("kill").args([format!("-{name}"), child.id().to_string()]).status();
     assert!(sent.unwrap().success());
 }
