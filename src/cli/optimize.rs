@@ -41,7 +41,7 @@ const MOST_SCREENED: usize = 10_000_000;
 /// Writes optima.csv (every start, the lowest objective first, with why it stopped, how large the
 /// projected gradient is and which bounds are active; check and sweep read it with --at), history.csv
 /// (every iteration), starts.csv, run.json and a page with plots, report.html. The same command gives
-/// the same files, whatever the number of threads. Every round goes to optimize.journal first (4 (n + 1)²
+/// the same files, whatever the number of threads. Every round goes to optimize.journal first (about 4 (n + 2)²
 /// bytes an evaluation with n parameters; it goes when the results are there): a run that was killed or
 /// interrupted goes on with --resume, and ends with the same files.
 #[derive(Debug, Args)]

@@ -3,8 +3,8 @@
 //! Dennis, Gay & Welsch, *An adaptive nonlinear least-squares algorithm*, ACM Trans. Math. Softw. 7
 //! (1981): the second derivatives are F + S. F is known at every point; S, which holds those of the
 //! residuals, changes slowly and is learnt step by step. Corrections of F + S as a whole (BFGS) have
-//! to learn anew what F says already, and forget: where residuals stay large, a tenth of the directions
-//! of F are flat that are not, and an optimisation that does not know them takes thousands of tiny steps.
+//! to learn anew what F says already, and forget. Where residuals stay large, F is flat along directions
+//! in which the objective is not, and an optimisation that does not know these takes thousands of tiny steps.
 
 use super::dense::{Matrix, dot, norm};
 

@@ -253,7 +253,7 @@ fn other_settings_are_refused() {
     let (expected, _) = undisturbed(POINTS);
     well(folder.path(), &format!("{} --resume", line.replace("--threads 1", "--threads 2")));
     assert_same(&files(&folder.path().join("k")), &expected, "resumed");
-    refused(folder.path(), &format!("{line} --resume"), &["a sweep there is finished"]);
+    refused(folder.path(), &format!("{line} --resume"), &["what was there is finished"]);
 }
 
 #[test]
