@@ -1285,7 +1285,12 @@ fn help_names_the_options_and_gives_examples() {
             format!("{solver} --points --seed --eps-from --eps-to --per-decade --parameters --out"),
         ),
         ("startpoints", "--points --seed --out --verbose --quiet".to_owned()),
-        ("optimize", format!("{solver} --starts --at --seed --method --screen --gtol --check")),
+        (
+            "optimize",
+            format!(
+                "{solver} --starts --at --seed --method --screen --settle --gtol --check --resume"
+            ),
+        ),
         ("report", "--out --verbose --quiet".to_owned()),
         ("devices", "--verbose --quiet".to_owned()),
     ] {

@@ -329,6 +329,33 @@ fn settling_finds_the_best_of_a_grid() {
     }
 }
 
+/// Each drawing of the page is a file, to the byte, with its colours inside.
+#[test]
+fn plots_of_optima_are_files_of_their_own() {
+    let bench = Bench::new("robertson");
+    bench.ends("optimize p --starts 4 --max-iterations 3 --engine cpu --out o", 0);
+    let page = bench.read("o/report.html");
+    let ran = bench.ends("report o --plots plots", 0);
+    assert!(ran.out.contains("3 plots in plots"), "{}", ran.out);
+    bench.ends("report o --plots plots --format png", 0);
+    for name in ["waterfall", "parameters", "descent"] {
+        let text = bench.read(&format!("plots/{name}.svg"));
+        let document = roxmltree::Document::parse(&text).unwrap();
+        assert!(document.root_element().has_tag_name((SVG, "svg")), "{name}");
+        let drawing = text.split("<svg ").nth(2).unwrap();
+        let drawing = drawing.split("<title").nth(1).unwrap().split("</svg>").next().unwrap();
+        assert!(page.contains(drawing), "{name}");
+        assert!(!text.contains("var(") && text.contains(".course.best { stroke: #"), "{name}");
+        let png = fs::read(bench.path(&format!("plots/{name}.png"))).unwrap();
+        let picture = resvg::tiny_skia::Pixmap::decode_png(&png).unwrap();
+        // That of --pass, #0072b2: at least the best start's.
+        let is_blue = |p: &resvg::tiny_skia::PremultipliedColorU8| {
+            [p.red(), p.green(), p.blue()] == [0x00, 0x72, 0xb2]
+        };
+        assert!(picture.pixels().iter().filter(|p| is_blue(p)).count() > 10, "{name}");
+    }
+}
+
 #[test]
 fn bad_usage_is_refused_and_leaves_nothing() {
     let bench = Bench::new("robertson");

@@ -38,6 +38,9 @@ pub enum CliError {
     /// A sweep whose journal is there.
     #[error("{source}; {done} of {points} points are kept in {}: the same command with --resume goes on", .journal.display())]
     Unfinished { source: Box<CliError>, done: usize, points: usize, journal: PathBuf },
+    /// An optimisation whose journal is there.
+    #[error("{source}; {rounds} rounds are kept in {}: the same command with --resume goes on", .journal.display())]
+    Unoptimised { source: Box<CliError>, rounds: usize, journal: PathBuf },
 }
 
 /// Exit status of a run that could not be finished.
@@ -49,7 +52,8 @@ impl CliError {
         match self {
             Self::Engine(EngineError::Device { .. })
             | Self::Interrupted
-            | Self::Unfinished { .. } => UNFINISHED,
+            | Self::Unfinished { .. }
+            | Self::Unoptimised { .. } => UNFINISHED,
             _ => 2,
         }
     }

@@ -10,6 +10,8 @@ use std::time::Duration;
 
 /// Of a sweep that is not finished, and of a shard.
 pub const JOURNAL: &str = "sweep.journal";
+/// Of an optimisation that is not finished.
+pub const ROUNDS: &str = "optimize.journal";
 const LOCK: &str = "sweep.lock";
 
 /// Keeps other runs out of a folder. A program that dies lets go of it, too.
@@ -107,12 +109,15 @@ pub fn result_folder(path: &Path, replacing: Replacing) -> Result<FolderLock, Cl
         fs::create_dir_all(path).map_err(CliError::output(path))?;
     }
     let lock = FolderLock::take(path)?;
-    let journal = path.join(JOURNAL);
-    if has_journal(path) && !replacing.is_asked_for {
-        return Err(usage(format!(
-            "{}: holds points of a sweep; --resume goes on with it, --overwrite starts anew",
-            journal.display()
-        )));
+    let journals = [(JOURNAL, "points of a sweep"), (ROUNDS, "rounds of an optimisation")];
+    let journals = journals.map(|(name, what)| (path.join(name), what));
+    for (journal, what) in journals.iter().filter(|(journal, _)| journal.exists()) {
+        if !replacing.is_asked_for {
+            return Err(usage(format!(
+                "{}: holds {what}; --resume goes on with it, --overwrite starts anew",
+                journal.display()
+            )));
+        }
     }
     let occupied = has_content(path).map_err(CliError::output(path))?;
     if occupied && !replacing.is_asked_for && !replacing.is_own {
@@ -120,8 +125,8 @@ pub fn result_folder(path: &Path, replacing: Replacing) -> Result<FolderLock, Cl
     }
     // Find out now rather than after the work whether files can be written there.
     Output::create(&path.join("run.json")).map(drop)?;
-    if has_journal(path) {
-        fs::remove_file(&journal).map_err(CliError::output(&journal))?;
+    for (journal, _) in journals.iter().filter(|(journal, _)| journal.exists()) {
+        fs::remove_file(journal).map_err(CliError::output(journal))?;
     }
     Ok(lock)
 }

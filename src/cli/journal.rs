@@ -1,8 +1,8 @@
-//! A sweep's journal: what it was begun with, and the points that are done.
+//! Journals: what a sweep or an optimisation was begun with, and the points of a sweep that are done.
 
 use super::CliError;
 use super::engines::Engines;
-use super::folder::{FolderLock, JOURNAL, has_content, has_journal};
+use super::folder::{FolderLock, JOURNAL, has_content};
 use super::interrupt::Interrupt;
 use super::options::usage;
 use super::points::SweepPoints;
@@ -21,12 +21,12 @@ use std::collections::{BTreeMap, VecDeque};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-/// What a sweep was begun with.
+/// What a sweep or an optimisation was begun with.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Header {
     /// Everything that numbers depend on.
     pub settings: BTreeMap<String, String>,
-    /// Of the whole sweep.
+    /// Of the whole sweep; starts of an optimisation.
     pub points: usize,
     pub shard: Option<Shard>,
     pub engine: EngineHeader,
@@ -90,9 +90,19 @@ impl Header {
         if !there.is_empty() {
             settings.insert("digest of points".to_owned(), digest(there));
         }
-        Ok(Self {
+        Ok(Self::of_settings(settings, points.len(), shard, engines))
+    }
+
+    /// Of what begins with these settings.
+    pub fn of_settings(
+        settings: BTreeMap<String, String>,
+        points: usize,
+        shard: Option<Shard>,
+        engines: &Engines,
+    ) -> Self {
+        Self {
             settings,
-            points: points.len(),
+            points,
             shard,
             engine: EngineHeader {
                 identity: engines.identity.clone(),
@@ -105,7 +115,19 @@ impl Header {
                 .skip(1)
                 .map(|word| word.to_string_lossy().into_owned())
                 .collect(),
-        })
+        }
+    }
+
+    /// Refuses to go on with what was begun otherwise; else the engines are called what they were.
+    pub fn goes_on_with(&mut self, begun: &Begun) -> Result<(), CliError> {
+        if let Some((name, [begun_with, now])) = begun.header.difference(self) {
+            return Err(usage(format!(
+                "{}: was begun with another {name}: {begun_with}; now it is {now}",
+                begun.path.display()
+            )));
+        }
+        self.engine = begun.header.engine.clone();
+        Ok(())
     }
 
     /// The first thing in which another differs that numbers depend on: its name, and both values.
@@ -136,7 +158,8 @@ impl Header {
     }
 }
 
-fn digest(points: &Points) -> String {
+/// Of points that were read.
+pub fn digest(points: &Points) -> String {
     let mut hash = Sha256::new();
     for (id, theta) in points.ids.iter().zip(&points.theta_scaled) {
         hash.update((id.len() as u64).to_le_bytes());
@@ -154,9 +177,12 @@ pub struct Begun {
 }
 
 impl Begun {
-    /// Opens the journal of a folder, to go on with it where `appends`.
+    /// Opens the journal of a sweep's folder, to go on with it where `appends`.
     pub fn open(folder: &Path, appends: bool) -> Result<Self, CliError> {
-        let path = folder.join(JOURNAL);
+        Self::open_file(folder.join(JOURNAL), appends)
+    }
+
+    fn open_file(path: PathBuf, appends: bool) -> Result<Self, CliError> {
         let (reader, bytes) =
             JournalReader::open(&path, appends).map_err(CliError::output(&path))?;
         let header = bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok());
@@ -171,18 +197,19 @@ impl Begun {
     }
 }
 
-/// The journal with which `--resume` goes on; none where nothing has begun.
-pub fn resume(folder: &Path) -> Result<Option<(FolderLock, Begun)>, CliError> {
+/// The journal, of this name, with which `--resume` goes on; none where nothing has begun.
+pub fn resume(folder: &Path, name: &str) -> Result<Option<(FolderLock, Begun)>, CliError> {
     if !folder.exists() {
         return Ok(None);
     }
     let lock = FolderLock::take(folder)?;
-    if has_journal(folder) {
-        return Ok(Some((lock, Begun::open(folder, true)?)));
+    let path = folder.join(name);
+    if path.exists() {
+        return Ok(Some((lock, Begun::open_file(path, true)?)));
     }
     if has_content(folder).map_err(CliError::output(folder))? {
         return Err(usage(format!(
-            "--resume: {} holds no {JOURNAL}: a sweep there is finished, or never began; \
+            "--resume: {} holds no {name}: what was there is finished, or never began; \
              --overwrite starts anew",
             folder.display()
         )));

@@ -27,6 +27,7 @@ mod report;
 mod reports;
 mod residual_gradient;
 mod residuals;
+mod rounds;
 mod shader_cache;
 mod shard;
 mod simulate;

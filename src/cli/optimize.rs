@@ -1,25 +1,29 @@
 //! `gradsweep optimize`.
 
-use super::folder::{Replacing, result_folder};
+use super::engines::Engines;
+use super::folder::{ROUNDS, Replacing, result_folder};
+use super::journal::{self, EngineHeader};
 use super::optimum::{DEFAULT_TOLERANCE, Optima};
 use super::options::{
     CONFIDENCE, DEFAULT_CONSISTENT, DEFAULT_EPS, Draw, SolverOptions, Steps, points_at, usage,
 };
 use super::output::Output;
 use super::record::{input_digests, objective_words};
+use super::rounds::{self, Ledger};
 use super::{CliError, Manner, engines};
 use crate::check::{self, CheckPlan, Criteria, Label, own_gradient};
 use crate::index::ParameterIdx;
 use crate::model::OdeProblem;
 use crate::optimize::{
-    Bounds, Effort, Iteration, Limits, Method, Optimum, minimise, observation_parameters, plateaus,
-    settle, sorted,
+    Bounds, Effort, Iteration, Limits, Method, Optimum, StartsRecord, minimise,
+    observation_parameters, plateaus, settle, sorted,
 };
 use crate::report::{HistoryTable, OptimizeRecord, Style, optima_table, reasons, write_optima};
 use crate::startpoints::{Points, write_csv};
 use crate::sweep::{Evaluator, Settings, no_refinement};
 use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
+use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -30,16 +34,16 @@ const MOST_SCREENED: usize = 10_000_000;
 /// Find local optima from many starts: the points at which gradients matter most.
 ///
 /// All starts advance together: what they ask for next is evaluated in one batch. Two methods. lbfgsb
-/// (SciPy's and pyPESTO's default) learns the second derivatives from gradients. gauss-newton (as
-/// fides) has the Fisher information of the residuals from the same tangents as the gradient, corrected
-/// along its last steps, in a trust region with reflective bounds. An evaluation that fails shortens the
+/// (SciPy's and pyPESTO's default) learns the second derivatives from gradients. gauss-newton has the Fisher information of the residuals from the same tangents as the gradient, and learns what
+/// that leaves out of the second derivatives, in a trust region with active bounds. An evaluation that fails shortens the
 /// step; a start that fails at its first point is listed with its reason.
 ///
 /// Writes optima.csv (every start, the lowest objective first, with why it stopped, how large the
 /// projected gradient is and which bounds are active; check and sweep read it with --at), history.csv
 /// (every iteration), starts.csv, run.json and a page with plots, report.html. The same command gives
-/// the same files, whatever the number of threads. A run that is interrupted leaves nothing and starts
-/// anew.
+/// the same files, whatever the number of threads. Every round goes to optimize.journal first (about 4 (n + 2)²
+/// bytes an evaluation with n parameters; it goes when the results are there): a run that was killed or
+/// interrupted goes on with --resume, and ends with the same files.
 #[derive(Debug, Args)]
 #[command(after_help = "Why a start stops (column reason):\n  \
     gtol            the projected gradient is below --gtol: an optimum\n  \
@@ -100,6 +104,10 @@ pub struct Arguments {
     /// Folder for the results [default: PROBLEM-optima in the current folder].
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
+    /// Go on with an optimisation that was killed, interrupted or failed: the same command, its folder.
+    /// Without a journal there it begins.
+    #[arg(long, conflicts_with = "overwrite")]
+    resume: bool,
     /// Replace results that are in the folder already.
     #[arg(long)]
     overwrite: bool,
@@ -112,7 +120,7 @@ pub struct Arguments {
 enum MethodChoice {
     /// Quasi-Newton with bounds and limited memory.
     Lbfgsb,
-    /// Trust region with the Fisher information and reflective bounds.
+    /// Trust region with the Fisher information, corrected by secants, and active bounds.
     GaussNewton,
 }
 
@@ -157,62 +165,61 @@ pub(super) fn run(arguments: &Arguments, manner: Manner) -> Result<ExitCode, Cli
             )));
         }
     }
-    let bounds = Bounds::of(&problem.parameters);
-    // Batches of optimisers are small: a software adapter has no use for them.
-    let lanes = starts.len() * problem.simulation_count();
-    let engines = engines::choose(&arguments.solver, &problem, settings, lanes)?;
     let folder =
         arguments.out.clone().unwrap_or_else(|| PathBuf::from(format!("{}-optima", problem.name)));
-    let replacing =
-        Replacing { is_asked_for: arguments.overwrite, is_own: arguments.out.is_none() };
-    let _lock = result_folder(&folder, replacing)?;
+    let resumed = if arguments.resume { journal::resume(&folder, ROUNDS)? } else { None };
+    let (resumed_lock, begun) = resumed.unzip();
+    // Batches of optimisers are small: a software adapter has no use for them.
+    let lanes = starts.len() * problem.simulation_count();
+    let engines = match &begun {
+        Some(begun) => {
+            let identity = &begun.header.engine.identity;
+            engines::choose_again(&arguments.solver, &problem, settings, identity)?
+        }
+        None => engines::choose(&arguments.solver, &problem, settings, lanes)?,
+    };
+    let count = starts.len() / arguments.screen;
+    let nothing = arguments.record(&problem, Vec::new(), &[], Effort::default())?;
+    let read = arguments.at.as_ref().map(|_| &starts);
+    let mut header = rounds::header(&nothing, count, read, &engines)?;
+    if let Some(begun) = &begun {
+        header.goes_on_with(begun)?;
+    }
+    let _lock = match resumed_lock {
+        Some(lock) => lock,
+        None => result_folder(&folder, arguments.replacing())?,
+    };
+    if let (Some(begun), false) = (&begun, manner.quiet) {
+        eprintln!("going on with {}", begun.path.display());
+    }
     let evaluator = Evaluator::new(
         &problem,
         settings,
         engines.probes.as_ref(),
         Some(engines.tangents.as_ref()),
     )?;
-    let starts = match arguments.screen {
-        1 => starts,
-        _ => lowest(&problem, settings, &engines, starts, arguments.starts)?,
-    };
-    let mut starts = starts;
-    let mut notes = notes(&problem, &starts);
-    let mut settling = 0;
-    if arguments.settle {
-        starts.theta_scaled.iter_mut().for_each(|x| bounds.clamp(x));
-        settling = settle(&evaluator, &mut starts.theta_scaled, &bounds)?;
-        let ids = observation_parameters(&problem);
-        let ids: Vec<&str> =
-            ids.iter().map(|p| problem.parameters[p.position()].id.as_str()).collect();
-        notes.push(match ids.is_empty() {
-            true => "no parameter was settled: trajectories depend on all".to_owned(),
-            false => format!("settled at the start: {}", ids.join(", ")),
-        });
-    }
-    let mut files = Files::open(&folder)?;
-    let progress = Progress::new(starts.len(), manner);
-    let mut best = f64::INFINITY;
-    let mut seen = |iterations: &[Iteration], stopped: usize| -> Result<(), CliError> {
-        for iteration in iterations {
-            files.history(&starts.ids[iteration.start.position()], iteration)?;
-            best = best.min(iteration.value);
-        }
-        progress.show(stopped, best);
-        Ok(())
-    };
-    let (optima, mut effort) = minimise(
-        &evaluator,
-        &starts.theta_scaled,
-        &bounds,
-        (arguments.method.into(), limits),
-        &mut seen,
-    )?;
-    progress.0.finish_and_clear();
-    effort.evaluations += settling;
-    let optima = sorted(optima);
-    let record = arguments.record(&problem, &engines, notes, &optima, effort)?;
-    files.finish(&problem, &starts, &optima, &record)?;
+    let path = folder.join(ROUNDS);
+    let mut ledger = Ledger::new(&path, &header, begun, problem.parameters.len())?;
+    let run =
+        Run { arguments, manner, problem: &problem, engines: &engines, evaluator: &evaluator };
+    let found = run.optimise(starts, limits, &folder, &mut ledger).and_then(|found| {
+        let engine = match engines.failure() {
+            Some(failed) => EngineHeader { engine: failed, ..header.engine.clone() },
+            None => header.engine.clone(),
+        };
+        let Found { files, starts, optima, effort, notes } = found;
+        let mut record = arguments.record(&problem, notes, &optima, effort)?;
+        record.engine = engine.engine;
+        record.engine_reason = engine.engine_reason;
+        record.gradient_engine = engine.gradient_engine;
+        files.finish(&problem, &starts, &optima, &record)?;
+        Ok((starts, optima, record))
+    });
+    let (starts, optima, record) = found.map_err(|source| CliError::Unoptimised {
+        source: Box::new(source),
+        rounds: ledger.rounds,
+        journal: path.clone(),
+    })?;
 
     let style = Style { colours: manner.colours, detailed: false };
     let mut text = optima_table(&problem, &starts.ids, &optima, style);
@@ -221,12 +228,12 @@ pub(super) fn run(arguments: &Arguments, manner: Manner) -> Result<ExitCode, Cli
          results in {}\n",
         record.starts,
         record.failed_starts,
-        effort.evaluations,
-        effort.rounds,
+        record.evaluations,
+        record.rounds,
         record.method,
         settings.rtol,
         settings.atol,
-        engines.probes.describe(),
+        record.engine,
         folder.display()
     ));
     for note in &record.notes {
@@ -243,6 +250,8 @@ pub(super) fn run(arguments: &Arguments, manner: Manner) -> Result<ExitCode, Cli
         checked.write(&folder.join("at_optimum.csv"))?;
         is_wrong = checked.has_wrong();
     }
+    // Checks can be made again at any time, but belong to what was asked for.
+    fs::remove_file(&path).map_err(CliError::output(&path))?;
     io::stdout().write_all(text.as_bytes()).map_err(CliError::output("-"))?;
     Ok(if is_wrong { ExitCode::from(1) } else { ExitCode::SUCCESS })
 }
@@ -314,7 +323,110 @@ fn notes(problem: &OdeProblem, starts: &Points) -> Vec<String> {
     notes
 }
 
+/// An optimisation that is ready to begin.
+struct Run<'a> {
+    arguments: &'a Arguments,
+    manner: Manner,
+    problem: &'a OdeProblem,
+    engines: &'a Engines,
+    evaluator: &'a Evaluator<'a>,
+}
+
+/// What one has found, before it is written.
+struct Found {
+    files: Files,
+    starts: Points,
+    optima: Vec<Optimum>,
+    effort: Effort,
+    notes: Vec<String>,
+}
+
+impl Run<'_> {
+    fn optimise(
+        &self,
+        points: Points,
+        limits: Limits,
+        folder: &Path,
+        ledger: &mut Ledger,
+    ) -> Result<Found, CliError> {
+        let bounds = Bounds::of(&self.problem.parameters);
+        let count = points.len() / self.arguments.screen;
+        let notes = self.notes(&points);
+        let StartsRecord { starts, settling } = match ledger.starts(count)? {
+            Some(record) => record,
+            None => {
+                let record = self.starts(points, count, &bounds)?;
+                ledger.keep_starts(&record)?;
+                record
+            }
+        };
+        let mut files = Files::open(folder)?;
+        let progress = Progress::new(starts.len(), self.manner);
+        let mut best = f64::INFINITY;
+        let mut seen = |iterations: &[Iteration], stopped: usize| -> Result<(), CliError> {
+            for iteration in iterations {
+                files.history(&starts.ids[iteration.start.position()], iteration)?;
+                best = best.min(iteration.value);
+            }
+            progress.show(stopped, best);
+            Ok(())
+        };
+        let method = (self.arguments.method.into(), limits);
+        let minimised =
+            minimise(self.evaluator, &starts.theta_scaled, &bounds, method, ledger, &mut seen);
+        progress.0.finish_and_clear();
+        let (optima, mut effort) = minimised?;
+        effort.evaluations += settling;
+        Ok(Found { files, starts, optima: sorted(optima), effort, notes })
+    }
+
+    /// The best of the points, settled.
+    fn starts(
+        &self,
+        points: Points,
+        count: usize,
+        bounds: &Bounds,
+    ) -> Result<StartsRecord, CliError> {
+        let mut starts = match self.arguments.screen {
+            1 => points,
+            _ => lowest(self.problem, self.evaluator.settings(), self.engines, points, count)?,
+        };
+        let mut settling = 0;
+        if self.arguments.settle {
+            let thetas = &mut starts.theta_scaled;
+            thetas.iter_mut().for_each(|x| bounds.clamp(x));
+            let bar = Progress::settling(self.manner);
+            let mut seen = |done: usize, of: usize| {
+                bar.0.set_length(of as u64);
+                bar.0.set_position(done as u64);
+            };
+            settling = settle(self.evaluator, thetas, bounds, &mut seen)?;
+            bar.0.finish_and_clear();
+        }
+        Ok(StartsRecord { starts, settling })
+    }
+
+    /// What is to be said of the problem and the starts.
+    fn notes(&self, points: &Points) -> Vec<String> {
+        let mut notes = notes(self.problem, points);
+        if self.arguments.settle {
+            let ids = observation_parameters(self.problem);
+            let ids: Vec<&str> =
+                ids.iter().map(|p| self.problem.parameters[p.position()].id.as_str()).collect();
+            notes.push(match ids.is_empty() {
+                true => "no parameter was settled: trajectories depend on all".to_owned(),
+                false => format!("settled at the start: {}", ids.join(", ")),
+            });
+        }
+        notes
+    }
+}
+
 impl Arguments {
+    fn replacing(&self) -> Replacing {
+        Replacing { is_asked_for: self.overwrite, is_own: self.out.is_none() }
+    }
+
     fn limits(&self) -> Result<Limits, CliError> {
         for (name, value) in [("--gtol", self.gtol), ("--ftol", self.ftol), ("--xtol", self.xtol)] {
             if !(value.is_finite() && value >= 0.0) {
@@ -333,7 +445,6 @@ impl Arguments {
     fn record(
         &self,
         problem: &OdeProblem,
-        engines: &engines::Engines,
         notes: Vec<String>,
         sorted: &[Optimum],
         effort: Effort,
@@ -355,9 +466,9 @@ impl Arguments {
             command: "optimize",
             problem: problem.name.clone(),
             inputs: input_digests(problem)?,
-            engine: engines.probes.describe(),
-            engine_reason: engines.reason.clone(),
-            gradient_engine: engines.tangents.describe(),
+            engine: String::new(),
+            engine_reason: String::new(),
+            gradient_engine: String::new(),
             rtol: self.solver.rtol,
             atol: self.solver.atol,
             max_steps: self.solver.max_steps,
@@ -369,6 +480,7 @@ impl Arguments {
             max_iterations: self.max_iterations,
             at: self.at.clone().unwrap_or_else(random),
             seed: self.seed,
+            settle: self.settle,
             starts: sorted.len(),
             failed_starts: sorted.iter().filter(|o| o.position.value.is_infinite()).count(),
             best_objective: best.first().map(|optimum| optimum.position.value),
@@ -436,6 +548,16 @@ impl Progress {
         let bar =
             if manner.quiet { ProgressBar::hidden() } else { ProgressBar::new(starts as u64) };
         let template = "{wide_bar} {pos}/{len} starts stopped, best {msg}, {elapsed}";
+        if let Ok(style) = ProgressStyle::with_template(template) {
+            bar.set_style(style);
+        }
+        Self(bar)
+    }
+
+    /// Of the grids that starts are settled on.
+    fn settling(manner: Manner) -> Self {
+        let bar = if manner.quiet { ProgressBar::hidden() } else { ProgressBar::new(1) };
+        let template = "{wide_bar} settling starts, {elapsed}";
         if let Ok(style) = ProgressStyle::with_template(template) {
             bar.set_style(style);
         }

@@ -2,7 +2,7 @@
 
 use super::CliError;
 use super::output::Output;
-use crate::report::{Rasteriser, optima_page, sweep_page, sweep_plots};
+use crate::report::{Rasteriser, optima_page, optima_plots, sweep_page, sweep_plots};
 use clap::{Args, ValueEnum};
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -20,7 +20,8 @@ use std::process::ExitCode;
     gradsweep report stat5-sweep --out stat5.html\n  \
     gradsweep report stat5-sweep --out - | gzip > stat5.html.gz\n  \
     gradsweep report stat5-sweep --plots plots      verdicts.svg, differences.svg, ... in plots/\n  \
-    gradsweep report stat5-sweep --plots plots --format png\n\n\
+    gradsweep report stat5-sweep --plots plots --format png\n  \
+    gradsweep report stat5-optima --plots plots     waterfall.svg, parameters.svg, descent.svg\n\n\
     SVG becomes PDF with other programs:\n  \
     inkscape plots/verdicts.svg --export-filename verdicts.pdf")]
 pub struct Arguments {
@@ -67,8 +68,11 @@ pub(super) fn write(folder: &Path, out: &Path) -> Result<(), CliError> {
     file.write_all(page.as_bytes()).and_then(|()| file.finish()).map_err(CliError::output(out))
 }
 
-fn write_plots(sweep: &Path, folder: &Path, format: Format) -> Result<ExitCode, CliError> {
-    let plots = sweep_plots(sweep)?;
+fn write_plots(results: &Path, folder: &Path, format: Format) -> Result<ExitCode, CliError> {
+    let plots = match results.join("optima.csv").exists() {
+        true => optima_plots(results)?,
+        false => sweep_plots(results)?,
+    };
     std::fs::create_dir_all(folder).map_err(CliError::output(folder))?;
     let rasteriser = (format == Format::Png).then(Rasteriser::default);
     for plot in &plots {

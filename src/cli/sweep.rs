@@ -172,7 +172,7 @@ pub(super) fn carry_out(
     let folder =
         arguments.out.clone().unwrap_or_else(|| default_folder(arguments, &problem, &sources));
     sources.suit(&folder)?;
-    let resumed = if arguments.resume { journal::resume(&folder)? } else { None };
+    let resumed = if arguments.resume { journal::resume(&folder, JOURNAL)? } else { None };
     let (resumed_lock, begun) = resumed.unzip();
     let first = begun.as_ref().or(shards.first());
     let engines = match first {
@@ -203,13 +203,7 @@ pub(super) fn carry_out(
             header.engine = first.header.engine.clone();
             header.shard = first.header.shard;
         }
-        if let Some((name, [begun_with, now])) = first.header.difference(&header) {
-            return Err(usage(format!(
-                "{}: was begun with another {name}: {begun_with}; now it is {now}",
-                first.path.display()
-            )));
-        }
-        header.engine = first.header.engine.clone();
+        header.goes_on_with(first)?;
     }
     let _lock = match resumed_lock {
         Some(lock) => lock,

@@ -5,6 +5,7 @@
 //! beforehand where that costs no integration.
 
 mod bounds;
+mod box_step;
 pub mod dense;
 mod lbfgsb;
 mod line_search;
@@ -12,14 +13,19 @@ mod minimiser;
 mod multistart;
 mod objective;
 mod plateaus;
+mod record;
+mod remainder;
 mod settle;
 mod trust_region;
 
 pub use bounds::{Bounds, Side};
 pub use lbfgsb::Lbfgsb;
 pub use minimiser::{Evaluation, Limits, Minimiser, Position, Stop};
-pub use multistart::{Effort, Iteration, Method, Observer, Optimum, minimise, sorted};
+pub use multistart::{
+    Effort, Iteration, Method, Observer, Optimum, Round, Rounds, minimise, sorted,
+};
 pub use objective::fisher_diagonals;
 pub use plateaus::{SAME, plateaus};
+pub use record::{StartsRecord, decode_round, encode_round};
 pub use settle::{observation_parameters, settle};
 pub use trust_region::TrustRegion;

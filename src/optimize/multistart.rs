@@ -73,6 +73,25 @@ pub struct Effort {
 /// Gets the iterations of a round, the starts in order, and the number of starts that have stopped.
 pub type Observer<'a, E> = dyn FnMut(&[Iteration], usize) -> Result<(), E> + 'a;
 
+/// What was evaluated at once: each active start's evaluation, in their order.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Round {
+    pub evaluations: Vec<(Evaluation, Option<Failure>)>,
+    /// Integrations, and attempted steps of all these.
+    pub lanes: u64,
+    pub steps: u64,
+}
+
+/// Keeps rounds, so that an optimisation that was cut off can go on: minimisers are functions of what
+/// they are told, so that telling it again brings them to where they were.
+pub trait Rounds<E> {
+    /// The next round if it was done before, of so many evaluations; each call is for the next one.
+    fn done(&mut self, evaluations: usize) -> Result<Option<Round>, E>;
+
+    /// Gets each round that was not done before.
+    fn keep(&mut self, round: &Round) -> Result<(), E>;
+}
+
 /// A start under way.
 struct Start {
     minimiser: Box<dyn Minimiser>,
@@ -83,15 +102,17 @@ struct Start {
     told: Option<usize>,
 }
 
-/// Optimises from every start, given on the parameter scale; `seen` gets each iteration.
+/// Optimises from every start, given on the parameter scale; `rounds` has what was done before, `seen`
+/// gets each iteration.
 ///
 /// # Errors
-/// An engine's failure, or the first error of `seen`.
+/// An engine's failure, or the first error of `rounds` or `seen`.
 pub fn minimise<E: From<EngineError>>(
     evaluator: &Evaluator<'_>,
     starts: &[Vec<f64>],
     bounds: &Bounds,
     (method, limits): (Method, Limits),
+    rounds: &mut dyn Rounds<E>,
     seen: &mut Observer<'_, E>,
 ) -> Result<(Vec<Optimum>, Effort), E> {
     let begin = |x: &Vec<f64>| Start {
@@ -112,10 +133,19 @@ pub fn minimise<E: From<EngineError>>(
         }
         let wanted: Vec<Vec<f64>> =
             active.iter().filter_map(|&k| all[k].minimiser.wanted()).map(<[f64]>::to_vec).collect();
-        let evaluated = objective.evaluate(&wanted, &mut effort)?;
+        let round = match rounds.done(wanted.len())? {
+            Some(round) => round,
+            None => {
+                let round = objective.evaluate(&wanted)?;
+                rounds.keep(&round)?;
+                round
+            }
+        };
         effort.rounds += 1;
         effort.evaluations += wanted.len();
-        let mut evaluated = evaluated.into_iter();
+        effort.lanes += round.lanes;
+        effort.steps += round.steps;
+        let mut evaluated = round.evaluations.into_iter();
         let mut told: Vec<Option<(Evaluation, Option<Failure>)>> =
             all.iter().map(|_| None).collect();
         for &k in &active {

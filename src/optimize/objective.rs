@@ -2,13 +2,13 @@
 
 use super::dense::Matrix;
 use super::minimiser::Evaluation;
-use super::multistart::{Effort, Method};
+use super::multistart::{Method, Round};
 use crate::engine::EngineError;
 use crate::index::{ParameterIdx, RowIdx};
 use crate::model::OdeProblem;
 use crate::objective::Measure;
 use crate::petab::NoiseDistribution;
-use crate::sweep::{Evaluator, Failure, Partition, PointResult, no_refinement};
+use crate::sweep::{EvaluatedChunk, Evaluator, Failure, Partition, PointResult, no_refinement};
 use rayon::prelude::*;
 
 /// Step on the parameter scale over which priors' derivatives are differenced: their curvature
@@ -27,7 +27,7 @@ pub fn fisher_diagonals(
     points: &[Vec<f64>],
 ) -> Result<Vec<Option<Vec<f64>>>, EngineError> {
     let objective = Objective::new(evaluator, Method::GaussNewton);
-    let evaluated = objective.evaluate(points, &mut Effort::default())?;
+    let evaluated = objective.evaluate(points)?.evaluations;
     let diagonal = |(evaluation, _): (Evaluation, Option<Failure>)| {
         let matrix = evaluation.curvature?;
         Some((0..matrix.size).map(|i| matrix.at(i, i)).collect())
@@ -66,36 +66,28 @@ impl<'e, 'p> Objective<'e, 'p> {
     }
 
     /// The points in order, with what failed.
-    pub(super) fn evaluate(
-        &self,
-        points: &[Vec<f64>],
-        effort: &mut Effort,
-    ) -> Result<Vec<(Evaluation, Option<Failure>)>, EngineError> {
+    pub(super) fn evaluate(&self, points: &[Vec<f64>]) -> Result<Round, EngineError> {
         match self.method {
             Method::Lbfgsb => {
                 let evaluated = self.evaluator.evaluate(points, &[], &[], &no_refinement)?;
-                effort.lanes += evaluated.lanes;
-                effort.steps += evaluated.steps;
-                Ok(evaluated.points.into_iter().map(|point| evaluation(point, None)).collect())
+                let EvaluatedChunk { points, lanes, steps } = evaluated;
+                let evaluations = points.into_iter().map(|point| evaluation(point, None));
+                Ok(Round { evaluations: evaluations.collect(), lanes, steps })
             }
             Method::GaussNewton => {
                 // Three derivatives of every row by every parameter.
                 let of_point = 3 * size_of::<f64>() * self.parameters.len() * self.part_of.len();
                 let most = (MOST_BYTES / of_point.max(1)).max(1);
-                let mut all = Vec::with_capacity(points.len());
+                let mut all = Round { evaluations: Vec::new(), lanes: 0, steps: 0 };
                 for points in points.chunks(most) {
-                    all.extend(self.with_fisher(points, effort)?);
+                    self.with_fisher(points, &mut all)?;
                 }
                 Ok(all)
             }
         }
     }
 
-    fn with_fisher(
-        &self,
-        points: &[Vec<f64>],
-        effort: &mut Effort,
-    ) -> Result<Vec<(Evaluation, Option<Failure>)>, EngineError> {
+    fn with_fisher(&self, points: &[Vec<f64>], round: &mut Round) -> Result<(), EngineError> {
         let partition = Partition {
             measure: Measure::Residual,
             part_of: &self.part_of,
@@ -110,16 +102,18 @@ impl<'e, 'p> Objective<'e, 'p> {
             &partition,
             (&[], &|_| false),
         )?;
-        effort.lanes += evaluated.lanes;
-        effort.steps += evaluated.steps;
+        round.lanes += evaluated.lanes;
+        round.steps += evaluated.steps;
         let all = evaluated.points.into_par_iter().zip(evaluated.parts).zip(points);
-        Ok(all
+        let evaluations: Vec<_> = all
             .map(|((point, parts), theta)| {
                 let of_rows = [&parts.gradient, &parts.noise_gradient, &parts.log_sigma_gradient];
                 let matrix = self.fisher(of_rows.map(Vec::as_slice), theta);
                 evaluation(point, matrix)
             })
-            .collect())
+            .collect();
+        round.evaluations.extend(evaluations);
+        Ok(())
     }
 
     /// Expected second derivatives of the likelihood, and those of the priors where they are

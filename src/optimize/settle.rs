@@ -28,7 +28,8 @@ pub fn observation_parameters(problem: &OdeProblem) -> Vec<ParameterIdx> {
 }
 
 /// Moves those parameters of each start that have two bounds, one after the other, to where the
-/// objective is lowest on a grid through the start's own value. Returns how many evaluations it took.
+/// objective is lowest on a grid through the start's own value. Returns how many evaluations it took;
+/// `seen` hears after each parameter how many of how many may be done.
 ///
 /// # Errors
 /// An engine's failure.
@@ -36,12 +37,14 @@ pub fn settle(
     evaluator: &Evaluator<'_>,
     starts: &mut [Vec<f64>],
     bounds: &Bounds,
+    seen: &mut dyn FnMut(usize, usize),
 ) -> Result<usize, EngineError> {
     let parameters = observation_parameters(evaluator.problem());
     let mut count = 0;
-    for _ in 0..PASSES {
+    for pass in 0..PASSES {
         let before = starts.to_vec();
-        for &parameter in &parameters {
+        for (k, &parameter) in parameters.iter().enumerate() {
+            seen(pass * parameters.len() + k, PASSES * parameters.len());
             let i = parameter.position();
             let width = bounds.upper[i] - bounds.lower[i];
             if !(width.is_finite() && width > 0.0) {

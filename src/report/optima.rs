@@ -132,6 +132,8 @@ pub struct OptimizeRecord {
     pub max_iterations: usize,
     pub at: String,
     pub seed: u64,
+    /// Whether parameters that no trajectory depends on were set to the best of a grid first.
+    pub settle: bool,
     pub starts: usize,
     /// Starts whose first point has no value.
     pub failed_starts: usize,

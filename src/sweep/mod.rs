@@ -32,7 +32,7 @@ pub use evaluator::{EvaluatedChunk, Evaluator, Refine, Settings, StepMode, no_re
 pub use flight::Flight;
 pub use gradients::{GradientCosts, GradientEngines, OwnGradients};
 pub use hessian::{CurvatureChunk, GradientPairs, OwnHessian, PointCurvature, Products};
-pub use journal::{Grid, Journal, JournalChunk, JournalReader};
+pub use journal::{Grid, Journal, JournalChunk, JournalReader, Reader, Writer};
 pub use lanes::{InitialTangents, LanePreparation};
 pub use parts::{Differences, PartPairs, Partition, PartsChunk, PointParts};
 pub use result::{Failure, GradientMethod, PointResult, ProbePair};

@@ -4,6 +4,7 @@
 
 mod device;
 mod gpu;
+mod optima;
 mod shards;
 mod tools;
 
@@ -134,7 +135,7 @@ fn started(folder: &Path, line: &str, out: &Path) -> Option<Child> {
     Some(child)
 }
 
-fn signal(child: &Child, name: &str) {
+pub fn signal(child: &Child, name: &str) {
     let sent = Command::new("kill").args([format!("-{name}"), child.id().to_string()]).status();
     assert!(sent.unwrap().success());
 }
@@ -254,7 +255,7 @@ fn other_settings_are_refused() {
     let (expected, _) = undisturbed(POINTS);
     well(folder.path(), &format!("{} --resume", line.replace("--threads 1", "--threads 2")));
     assert_same(&files(&folder.path().join("k")), &expected, "resumed");
-    refused(folder.path(), &format!("{line} --resume"), &["a sweep there is finished"]);
+    refused(folder.path(), &format!("{line} --resume"), &["what was there is finished"]);
 }
 
 #[test]

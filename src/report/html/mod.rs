@@ -41,7 +41,15 @@ pub fn sweep_page(folder: &Path) -> Result<String, ReportError> {
 /// # Errors
 /// As [`sweep_page`].
 pub fn optima_page(folder: &Path) -> Result<String, ReportError> {
-    optima::page(folder)
+    optima::Optima::read(folder)?.page()
+}
+
+/// The plots of an optimisation's page, each as an SVG file of its own.
+///
+/// # Errors
+/// As [`sweep_page`].
+pub fn optima_plots(folder: &Path) -> Result<Vec<Plot>, ReportError> {
+    Ok(optima::Optima::read(folder)?.plots())
 }
 
 /// The plots of a sweep's page, each as an SVG file of its own.

@@ -2,6 +2,7 @@
 
 use super::ReportError;
 use super::page::{TEMPLATE, setting};
+use super::plots::{Entry, Plot, file, style_with};
 use super::run::Run;
 use super::scale::Scale;
 use super::svg::{Anchor, Svg, polyline};
@@ -44,76 +45,135 @@ struct End {
     theta: Vec<f64>,
 }
 
-/// The page of a folder that `gradsweep optimize` wrote, from its files alone.
-pub(super) fn page(folder: &Path) -> Result<String, ReportError> {
-    let run = Run::read(folder.join("run.json"), LONGEST_RECORD)?;
-    let mut table = Table::open(folder.join("optima.csv"))?;
-    let columns: Vec<String> = table.header.iter().map(clean).collect();
-    let objective = table.column("objective", &["point", "objective"])?;
-    let (mut ends, mut rows, mut all) = (Vec::new(), Vec::new(), 0);
-    let (mut best, mut plateau) = (f64::INFINITY, 0);
-    let mut heights = Vec::new();
-    while table.advance()? {
-        let value = table.number(objective)?;
-        all += 1;
-        if rows.len() < MOST_ROWS {
-            rows.push(table.cells());
-        }
-        if value.is_finite() {
-            best = best.min(value);
-            plateau += usize::from(value <= best + SAME);
-            heights.push(value - best);
-            if ends.len() < MOST_DRAWN {
-                let theta = (FIXED..columns.len()).map(|k| table.number(k));
-                let theta = theta.collect::<Result<Vec<f64>, ReportError>>()?;
-                ends.push(End { id: table.text(0).to_owned(), objective: value, theta });
+/// What an optimisation found, as much of it as the page shows.
+pub(super) struct Optima {
+    run: Run,
+    columns: Vec<String>,
+    rows: Vec<Vec<String>>,
+    /// Starts, and those of them that ended close to the best.
+    all: usize,
+    plateau: usize,
+    best: f64,
+    /// Of all starts with a value, above the best.
+    heights: Vec<f64>,
+    ends: Vec<End>,
+    courses: Vec<Vec<[f64; 2]>>,
+}
+
+impl Optima {
+    /// From the files of a folder that `gradsweep optimize` wrote.
+    pub(super) fn read(folder: &Path) -> Result<Self, ReportError> {
+        let run = Run::read(folder.join("run.json"), LONGEST_RECORD)?;
+        let mut table = Table::open(folder.join("optima.csv"))?;
+        let columns: Vec<String> = table.header.iter().map(clean).collect();
+        let objective = table.column("objective", &["point", "objective"])?;
+        let (mut ends, mut rows, mut all) = (Vec::new(), Vec::new(), 0);
+        let (mut best, mut plateau) = (f64::INFINITY, 0);
+        let mut heights = Vec::new();
+        while table.advance()? {
+            let value = table.number(objective)?;
+            all += 1;
+            if rows.len() < MOST_ROWS {
+                rows.push(table.cells());
+            }
+            if value.is_finite() {
+                best = best.min(value);
+                plateau += usize::from(value <= best + SAME);
+                heights.push(value - best);
+                if ends.len() < MOST_DRAWN {
+                    let theta = (FIXED..columns.len()).map(|k| table.number(k));
+                    let theta = theta.collect::<Result<Vec<f64>, ReportError>>()?;
+                    ends.push(End { id: table.text(0).to_owned(), objective: value, theta });
+                }
             }
         }
+        let courses = courses(folder, &ends)?;
+        Ok(Self { run, columns, rows, all, plateau, best, heights, ends, courses })
     }
-    let ids = columns.get(FIXED..).unwrap_or_default();
-    let courses = courses(folder, &ends)?;
-    let style = TEMPLATE.split_once("<style>").and_then(|(_, rest)| rest.split_once("</style>"));
-    let style = style.map_or("", |(style, _)| style);
-    let cell = |text: &String| {
-        let shown = text.parse().map_or_else(|_| text.clone(), |v: f64| figures(v, DIGITS));
-        let is_whole = text.bytes().all(|b| b.is_ascii_digit());
-        context! { text => text, shown => if is_whole { text.clone() } else { shown } }
-    };
-    let settings: Vec<Value> = run
-        .settings
-        .iter()
-        .map(|(name, value)| context! { name => clean(name), value => setting(value) })
-        .collect();
-    let filled = context! {
-        style => Value::from_safe_string(style.to_owned()),
-        problem => run.text("problem")?,
-        version => run.text("version")?,
-        method => run.text("method")?,
-        at => run.text("at")?,
-        engine => run.text("engine")?,
-        rtol => run.number("rtol")?,
-        atol => run.number("atol")?,
-        evaluations => run.number("evaluations")?,
-        rounds => run.number("rounds")?,
-        failed => run.number("failed_starts")?,
-        starts => all,
-        plateau => plateau,
-        best => format!("{best}"),
-        drawn => ends.len(),
-        waterfall => Value::from_safe_string(waterfall(&heights)),
-        parameters => Value::from_safe_string(parameters(ids, &ends, best)),
-        descent => Value::from_safe_string(descent(&courses, &ends, best)),
-        columns => columns,
-        is_cut => all > rows.len(),
-        rows => rows.iter().map(|row| row.iter().map(cell).collect()).collect::<Vec<Vec<Value>>>(),
-        settings => settings,
-    };
-    let refused = |error: minijinja::Error| ReportError::Template { reason: format!("{error:#}") };
-    let mut environment = Environment::new();
-    environment.set_undefined_behavior(UndefinedBehavior::Strict);
-    environment.set_auto_escape_callback(|_| AutoEscape::Html);
-    environment.add_template("optima.html", PAGE).map_err(refused)?;
-    environment.get_template("optima.html").and_then(|t| t.render(filled)).map_err(refused)
+
+    /// Its drawings: name, title, SVG.
+    fn drawings(&self) -> [(&'static str, &'static str, String); 3] {
+        let ids = self.columns.get(FIXED..).unwrap_or_default();
+        let (ends, best) = (&self.ends, self.best);
+        [
+            ("waterfall", "Objective above the best one, by rank", waterfall(&self.heights)),
+            ("parameters", "Parameters at the ends of starts", parameters(ids, ends, best)),
+            (
+                "descent",
+                "Objective above the best one, by evaluations",
+                descent(&self.courses, ends, best),
+            ),
+        ]
+    }
+
+    /// The plots as files of their own.
+    pub(super) fn plots(&self) -> Vec<Plot> {
+        let style = style_with(PAGE);
+        let entry = |class: &str, word| Entry {
+            class: class.to_owned(),
+            d: "M-5 -2h10v4h-10z".to_owned(),
+            word,
+        };
+        let legend = [entry("end best", "within 0.01 of the best"), entry("end", "others")];
+        let drawings = self.drawings().into_iter();
+        drawings
+            .map(|(name, title, drawing)| Plot {
+                name: format!("{name}.svg"),
+                svg: file(&[title], &legend, &drawing, &style),
+            })
+            .collect()
+    }
+
+    /// The page, from the files alone.
+    pub(super) fn page(&self) -> Result<String, ReportError> {
+        let Self { run, columns, rows, .. } = self;
+        let [waterfall, parameters, descent] =
+            self.drawings().map(|(_, _, drawing)| Value::from_safe_string(drawing));
+        let style =
+            TEMPLATE.split_once("<style>").and_then(|(_, rest)| rest.split_once("</style>"));
+        let style = style.map_or("", |(style, _)| style);
+        let cell = |text: &String| {
+            let shown = text.parse().map_or_else(|_| text.clone(), |v: f64| figures(v, DIGITS));
+            let is_whole = text.bytes().all(|b| b.is_ascii_digit());
+            context! { text => text, shown => if is_whole { text.clone() } else { shown } }
+        };
+        let settings: Vec<Value> = run
+            .settings
+            .iter()
+            .map(|(name, value)| context! { name => clean(name), value => setting(value) })
+            .collect();
+        let filled = context! {
+            style => Value::from_safe_string(style.to_owned()),
+            problem => run.text("problem")?,
+            version => run.text("version")?,
+            method => run.text("method")?,
+            at => run.text("at")?,
+            engine => run.text("engine")?,
+            rtol => run.number("rtol")?,
+            atol => run.number("atol")?,
+            evaluations => run.number("evaluations")?,
+            rounds => run.number("rounds")?,
+            failed => run.number("failed_starts")?,
+            starts => self.all,
+            plateau => self.plateau,
+            best => format!("{}", self.best),
+            drawn => self.ends.len(),
+            waterfall => waterfall,
+            parameters => parameters,
+            descent => descent,
+            columns => columns,
+            is_cut => self.all > rows.len(),
+            rows => rows.iter().map(|row| row.iter().map(cell).collect()).collect::<Vec<Vec<Value>>>(),
+            settings => settings,
+        };
+        let refused =
+            |error: minijinja::Error| ReportError::Template { reason: format!("{error:#}") };
+        let mut environment = Environment::new();
+        environment.set_undefined_behavior(UndefinedBehavior::Strict);
+        environment.set_auto_escape_callback(|_| AutoEscape::Html);
+        environment.add_template("optima.html", PAGE).map_err(refused)?;
+        environment.get_template("optima.html").and_then(|t| t.render(filled)).map_err(refused)
+    }
 }
 
 /// By start, its objectives against evaluations.

@@ -23,6 +23,9 @@ const LETTER: f64 = 6.6;
 /// Longest part of a file's name that comes from an id.
 const LONGEST_NAME: usize = 80;
 
+/// The marks of the plots' rules in a page.
+const PLOTS: [&str; 2] = ["/* plots */\n", "/* end of plots */"];
+
 /// A plot as a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Plot {
@@ -135,18 +138,26 @@ fn places(legend: &[Entry], width: f64) -> Vec<[f64; 2]> {
 
 /// The rules of the page's plots, with the values of the light theme.
 pub(super) fn style() -> String {
-    let part = |from: &str, to: &str| {
-        let (_, rest) = TEMPLATE.split_once(from)?;
-        Some(rest.split_once(to)?.0)
-    };
-    let rules = part("/* plots */\n", "/* end of plots */").expect("the template marks them");
-    let theme = part(":root {", "}").expect("the template has a theme");
-    let mut rules = format!("{rules}.paper {{ fill: var(--ground); }}\n");
+    style_with("")
+}
+
+/// Those, and the rules of the plots of another page.
+pub(super) fn style_with(page: &str) -> String {
+    let rules = part_of(TEMPLATE, PLOTS[0], PLOTS[1]).expect("the template marks them");
+    let theme = part_of(TEMPLATE, ":root {", "}").expect("the template has a theme");
+    let more = part_of(page, PLOTS[0], PLOTS[1]).unwrap_or_default();
+    let mut rules = format!("{rules}{more}.paper {{ fill: var(--ground); }}\n");
     let colours = theme.split(';').filter_map(|line| line.split_once(':'));
     for (variable, value) in colours {
         rules = rules.replace(&format!("var({})", variable.trim()), value.trim());
     }
     rules
+}
+
+/// What stands between two marks.
+fn part_of<'a>(page: &'a str, from: &str, to: &str) -> Option<&'a str> {
+    let (_, rest) = page.split_once(from)?;
+    Some(rest.split_once(to)?.0)
 }
 
 #[cfg(test)]

@@ -49,56 +49,61 @@ impl JournalChunk {
         out.u64(self.evaluated.steps);
         out.some(self.failed_engine.as_ref(), |out, text| out.list(text.as_bytes(), Writer::u8));
         out.list(&self.evaluated.points, |out, point| out.point(point));
-        out.0
+        out.into_bytes()
     }
 
     /// From bytes; none where they are something else.
     pub fn decode(bytes: &[u8]) -> Option<Self> {
-        let mut from = Reader(bytes);
+        let mut from = Reader::new(bytes);
         let first = usize::try_from(from.u64()?).ok()?;
         let (lanes, steps) = (from.u64()?, from.u64()?);
         let failed_engine = from.some(|from| String::from_utf8(from.list(Reader::u8)?).ok())?;
         let points = from.list(Reader::point)?;
-        let is_all = from.0.is_empty();
+        let is_all = from.is_at_end();
         let evaluated = EvaluatedChunk { points, lanes, steps };
         is_all.then_some(Self { first, evaluated, failed_engine })
     }
 }
 
+/// A record under way.
 #[derive(Default)]
-struct Writer(Vec<u8>);
+pub struct Writer(Vec<u8>);
 
 impl Writer {
-    fn u8(&mut self, value: &u8) {
+    pub fn into_bytes(self) -> Vec<u8> {
+        self.0
+    }
+
+    pub fn u8(&mut self, value: &u8) {
         self.0.push(*value);
     }
 
-    fn u32(&mut self, value: u32) {
+    pub fn u32(&mut self, value: u32) {
         self.0.extend(value.to_le_bytes());
     }
 
-    fn u64(&mut self, value: u64) {
+    pub fn u64(&mut self, value: u64) {
         self.0.extend(value.to_le_bytes());
     }
 
-    fn f64(&mut self, value: &f64) {
+    pub fn f64(&mut self, value: &f64) {
         self.u64(value.to_bits());
     }
 
-    fn some<T>(&mut self, value: Option<T>, each: impl Fn(&mut Self, T)) {
+    pub fn some<T>(&mut self, value: Option<T>, each: impl Fn(&mut Self, T)) {
         self.u8(&u8::from(value.is_some()));
         if let Some(value) = value {
             each(self, value);
         }
     }
 
-    fn list<T>(&mut self, values: &[T], each: impl Fn(&mut Self, &T)) {
+    pub fn list<T>(&mut self, values: &[T], each: impl Fn(&mut Self, &T)) {
         // A record holds less than 4 GiB, or it is refused.
         self.u64(values.len() as u64);
         values.iter().for_each(|value| each(self, value));
     }
 
-    fn value(&mut self, value: &Result<f64, Failure>) {
+    pub fn value(&mut self, value: &Result<f64, Failure>) {
         match value {
             Ok(value) => {
                 self.u8(&0);
@@ -159,32 +164,41 @@ impl Writer {
 }
 
 /// What is still to be read.
-struct Reader<'a>(&'a [u8]);
+pub struct Reader<'a>(&'a [u8]);
 
-impl Reader<'_> {
+impl<'a> Reader<'a> {
+    pub fn new(bytes: &'a [u8]) -> Self {
+        Self(bytes)
+    }
+
+    /// Whether all was read.
+    pub fn is_at_end(&self) -> bool {
+        self.0.is_empty()
+    }
+
     fn bytes<const N: usize>(&mut self) -> Option<[u8; N]> {
         let (bytes, rest) = self.0.split_first_chunk::<N>()?;
         self.0 = rest;
         Some(*bytes)
     }
 
-    fn u8(&mut self) -> Option<u8> {
+    pub fn u8(&mut self) -> Option<u8> {
         self.bytes::<1>().map(|[byte]| byte)
     }
 
-    fn u32(&mut self) -> Option<u32> {
+    pub fn u32(&mut self) -> Option<u32> {
         self.bytes().map(u32::from_le_bytes)
     }
 
-    fn u64(&mut self) -> Option<u64> {
+    pub fn u64(&mut self) -> Option<u64> {
         self.bytes().map(u64::from_le_bytes)
     }
 
-    fn f64(&mut self) -> Option<f64> {
+    pub fn f64(&mut self) -> Option<f64> {
         self.u64().map(f64::from_bits)
     }
 
-    fn some<T>(&mut self, each: impl Fn(&mut Self) -> Option<T>) -> Option<Option<T>> {
+    pub fn some<T>(&mut self, each: impl Fn(&mut Self) -> Option<T>) -> Option<Option<T>> {
         match self.u8()? {
             0 => Some(None),
             1 => each(self).map(Some),
@@ -192,14 +206,14 @@ impl Reader<'_> {
         }
     }
 
-    fn list<T>(&mut self, each: impl Fn(&mut Self) -> Option<T>) -> Option<Vec<T>> {
+    pub fn list<T>(&mut self, each: impl Fn(&mut Self) -> Option<T>) -> Option<Vec<T>> {
         let count = self.u64()?;
         // Each takes a byte at least: no more is reserved than there may be.
         let count = usize::try_from(count).ok().filter(|count| *count <= self.0.len())?;
         (0..count).map(|_| each(self)).collect()
     }
 
-    fn value(&mut self) -> Option<Result<f64, Failure>> {
+    pub fn value(&mut self) -> Option<Result<f64, Failure>> {
         Some(match self.u8()? {
             0 => Ok(self.f64()?),
             1 => Err(Failure::Lane {

@@ -12,7 +12,7 @@
 mod codec;
 mod fits;
 
-pub use codec::JournalChunk;
+pub use codec::{JournalChunk, Reader, Writer};
 pub use fits::Grid;
 
 use sha2::{Digest, Sha256};
@@ -78,7 +78,12 @@ impl Journal {
 
     /// Appends evaluated points. Where that fails the journal is as before.
     pub fn append(&mut self, chunk: &JournalChunk) -> io::Result<()> {
-        self.append_bytes(&chunk.encode())?;
+        self.append_record(&chunk.encode())
+    }
+
+    /// Appends a record. Where that fails the journal is as before.
+    pub fn append_record(&mut self, content: &[u8]) -> io::Result<()> {
+        self.append_bytes(content)?;
         if self.synced.elapsed() > SYNC_AFTER {
             self.sync()?;
         }
@@ -139,13 +144,23 @@ impl JournalReader {
         first: usize,
         is_good: impl Fn(&JournalChunk) -> bool,
     ) -> io::Result<Option<JournalChunk>> {
+        self.next_record(|bytes| {
+            JournalChunk::decode(bytes).filter(|chunk| chunk.first == first && is_good(chunk))
+        })
+    }
+
+    /// The next record, which must be one that `decode` takes; none at the end and where something is
+    /// wrong.
+    pub fn next_record<T>(
+        &mut self,
+        decode: impl FnOnce(&[u8]) -> Option<T>,
+    ) -> io::Result<Option<T>> {
         let (end, chain) = (self.end, self.chain);
-        let chunk = self.next_bytes()?.and_then(|bytes| JournalChunk::decode(&bytes));
-        let chunk = chunk.filter(|chunk| chunk.first == first && is_good(chunk));
-        if chunk.is_none() {
+        let decoded = self.next_bytes()?.and_then(|bytes| decode(&bytes));
+        if decoded.is_none() {
             (self.end, self.chain) = (end, chain);
         }
-        Ok(chunk)
+        Ok(decoded)
     }
 
     /// Bytes from the last good record to the end of the file.
