@@ -16,6 +16,7 @@ mod localise;
 mod merge;
 mod model;
 mod optimize;
+mod optimize_files;
 mod optimum;
 mod options;
 mod outcome;

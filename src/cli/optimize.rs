@@ -3,11 +3,11 @@
 use super::engines::Engines;
 use super::folder::{ROUNDS, Replacing, result_folder};
 use super::journal::{self, EngineHeader};
+use super::optimize_files::{Files, Progress};
 use super::optimum::{DEFAULT_TOLERANCE, Optima};
 use super::options::{
     CONFIDENCE, DEFAULT_CONSISTENT, DEFAULT_EPS, Draw, SolverOptions, Steps, points_at, usage,
 };
-use super::output::Output;
 use super::record::{input_digests, objective_words};
 use super::rounds::{self, Ledger};
 use super::{CliError, Manner, engines};
@@ -18,11 +18,10 @@ use crate::optimize::{
     Bounds, Effort, Iteration, Limits, Method, Optimum, StartsRecord, minimise,
     observation_parameters, plateaus, settle, sorted,
 };
-use crate::report::{HistoryTable, OptimizeRecord, Style, optima_table, reasons, write_optima};
-use crate::startpoints::{Points, write_csv};
+use crate::report::{OptimizeRecord, Style, optima_table, reasons};
+use crate::startpoints::Points;
 use crate::sweep::{Evaluator, Settings, no_refinement};
 use clap::{Args, ValueEnum};
-use indicatif::{ProgressBar, ProgressStyle};
 use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -374,7 +373,7 @@ impl Run<'_> {
         let method = (self.arguments.method.into(), limits);
         let minimised =
             minimise(self.evaluator, &starts.theta_scaled, &bounds, method, ledger, &mut seen);
-        progress.0.finish_and_clear();
+        progress.clear();
         let (optima, mut effort) = minimised?;
         effort.evaluations += settling;
         Ok(Found { files, starts, optima: sorted(optima), effort, notes })
@@ -397,11 +396,10 @@ impl Run<'_> {
             thetas.iter_mut().for_each(|x| bounds.clamp(x));
             let bar = Progress::settling(self.manner);
             let mut seen = |done: usize, of: usize| {
-                bar.0.set_length(of as u64);
-                bar.0.set_position(done as u64);
+                bar.settled(done, of);
             };
             settling = settle(self.evaluator, thetas, bounds, &mut seen)?;
-            bar.0.finish_and_clear();
+            bar.clear();
         }
         Ok(StartsRecord { starts, settling })
     }
@@ -492,80 +490,5 @@ impl Arguments {
             attempted_steps: effort.steps,
             notes,
         })
-    }
-}
-
-/// Files under way.
-struct Files {
-    folder: PathBuf,
-    history: HistoryTable<Output>,
-}
-
-impl Files {
-    fn open(folder: &Path) -> Result<Self, CliError> {
-        let path = folder.join("history.csv");
-        let history = HistoryTable::new(Output::create(&path)?).map_err(CliError::output(path))?;
-        Ok(Self { folder: folder.to_owned(), history })
-    }
-
-    fn history(&mut self, id: &str, iteration: &Iteration) -> Result<(), CliError> {
-        let failed = CliError::output(self.folder.join("history.csv"));
-        self.history.add(id, iteration).map_err(failed)
-    }
-
-    fn finish(
-        self,
-        problem: &OdeProblem,
-        starts: &Points,
-        sorted: &[Optimum],
-        record: &OptimizeRecord,
-    ) -> Result<(), CliError> {
-        let Self { folder, history } = self;
-        let failed = |name: &str| CliError::output(folder.join(name));
-        let create = |name: &str| Output::create(&folder.join(name));
-        let mut out = create("starts.csv")?;
-        write_csv(starts, &problem.parameters, &mut out)
-            .and_then(|()| out.finish())
-            .map_err(failed("starts.csv"))?;
-        write_optima(create("optima.csv")?, problem, &starts.ids, sorted)
-            .and_then(Output::finish)
-            .map_err(failed("optima.csv"))?;
-        history.finish().and_then(Output::finish).map_err(failed("history.csv"))?;
-        let json = serde_json::to_string_pretty(record)
-            .map_err(|e| failed("run.json")(io::Error::other(e)))?;
-        let mut out = create("run.json")?;
-        writeln!(out, "{json}").and_then(|()| out.finish()).map_err(failed("run.json"))?;
-        super::report::write(&folder, &folder.join("report.html"))
-    }
-}
-
-/// Starts that have stopped, and the best objective so far.
-struct Progress(ProgressBar);
-
-impl Progress {
-    fn new(starts: usize, manner: Manner) -> Self {
-        // indicatif draws on stderr, and only where it is a terminal.
-        let bar =
-            if manner.quiet { ProgressBar::hidden() } else { ProgressBar::new(starts as u64) };
-        let template = "{wide_bar} {pos}/{len} starts stopped, best {msg}, {elapsed}";
-        if let Ok(style) = ProgressStyle::with_template(template) {
-            bar.set_style(style);
-        }
-        Self(bar)
-    }
-
-    /// Of the grids that starts are settled on.
-    fn settling(manner: Manner) -> Self {
-        let bar = if manner.quiet { ProgressBar::hidden() } else { ProgressBar::new(1) };
-        let template = "{wide_bar} settling starts, {elapsed}";
-        if let Ok(style) = ProgressStyle::with_template(template) {
-            bar.set_style(style);
-        }
-        Self(bar)
-    }
-
-    fn show(&self, stopped: usize, best: f64) {
-        self.0.set_position(stopped as u64);
-        self.0.set_message(format!("{best:.6}"));
     }
 }
