@@ -96,6 +96,16 @@ impl Graph {
         inputs
     }
 
+    /// The same operation on other operands, simplified; a node without operands is itself.
+    pub fn with_operands(&mut self, id: NodeId, of: impl Fn(NodeId) -> NodeId) -> NodeId {
+        match self.node(id) {
+            Node::Constant(_) | Node::Input(_) => id,
+            Node::Unary(op, a) => self.unary(op, of(a)),
+            Node::Binary(op, a, b) => self.binary(op, of(a), of(b)),
+            Node::Ternary(op, a, b, c) => self.ternary(op, of(a), of(b), of(c)),
+        }
+    }
+
     /// Adds the node unless it is there; no simplification.
     pub(crate) fn intern(&mut self, node: Node) -> NodeId {
         if let Some(&id) = self.ids.get(&node) {

@@ -1,6 +1,6 @@
 //! Fusing a product with the sum that alone uses it into one multiply-add.
 
-use crate::graph::{Binary, Graph, Node, NodeId, Ternary, Unary};
+use crate::graph::{Binary, Graph, Node, NodeId, Ternary};
 
 /// `roots` with a·b + c, a·b − c and c − a·b fused wherever the product has no other use.
 ///
@@ -27,15 +27,6 @@ pub fn fuse(graph: &mut Graph, roots: &[NodeId]) -> Vec<NodeId> {
             _ => None,
         };
         let fused = match node {
-            Node::Constant(_) | Node::Input(_) => id,
-            Node::Unary(Unary::Neg, a) => {
-                let a = of(a);
-                graph.neg(a)
-            }
-            Node::Unary(op, a) => {
-                let a = of(a);
-                graph.unary(op, a)
-            }
             Node::Binary(Binary::Add, a, b) => match (product(a), product(b)) {
                 (_, Some((x, y))) => {
                     let rest = of(a);
@@ -69,14 +60,7 @@ pub fn fuse(graph: &mut Graph, roots: &[NodeId]) -> Vec<NodeId> {
                     graph.sub(a, b)
                 }
             },
-            Node::Binary(op, a, b) => {
-                let (a, b) = (of(a), of(b));
-                graph.binary(op, a, b)
-            }
-            Node::Ternary(op, a, b, c) => {
-                let (a, b, c) = (of(a), of(b), of(c));
-                graph.ternary(op, a, b, c)
-            }
+            _ => graph.with_operands(id, of),
         };
         image[id.position()] = Some(fused);
     }

@@ -48,19 +48,7 @@ pub fn regroup(graph: &mut Graph, roots: &[NodeId]) -> Vec<NodeId> {
         let of = |n: NodeId| old.image[n.position()].expect("operands precede their users");
         let new = match graph.node(id) {
             node if is_product(node) => old.product(graph, id),
-            Node::Constant(_) | Node::Input(_) => id,
-            Node::Unary(op, a) => {
-                let a = of(a);
-                graph.unary(op, a)
-            }
-            Node::Binary(op, a, b) => {
-                let (a, b) = (of(a), of(b));
-                graph.binary(op, a, b)
-            }
-            Node::Ternary(op, a, b, c) => {
-                let (a, b, c) = (of(a), of(b), of(c));
-                graph.ternary(op, a, b, c)
-            }
+            _ => graph.with_operands(id, of),
         };
         old.image[id.position()] = Some(new);
     }
