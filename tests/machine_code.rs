@@ -134,3 +134,26 @@ fn a_wrong_operation_is_seen() {
         assert!(found.is_some_and(|f| f.starts_with(&format!("output {k},"))), "{way}");
     }
 }
+
+/// Lanes that a block has are computed, whether or not it has the others.
+#[test]
+fn some_lanes_are_as_in_a_full_block() {
+    let (graph, roots) = random_program(7, 1500, 60, 2);
+    let program = program(&graph, &roots);
+    let inputs = lanes(7);
+    let want = outputs(&BlockProgram::interpreted(&program), &inputs);
+    for (way, block) in BlockProgram::every_way(&program) {
+        for used in 1..=BLOCK {
+            let mut file = block.new_file();
+            file[..inputs.len()].copy_from_slice(&inputs);
+            block.run_lanes(&mut file, used);
+            // The other lanes may hold anything.
+            let got = block.registers.outputs.iter().zip(&want).map(|(&output, want)| {
+                let got = file[output as usize];
+                std::array::from_fn(|w| if w < used { got[w] } else { want[w] })
+            });
+            let got: Vec<[f64; BLOCK]> = got.collect();
+            assert_eq!(difference(&got, &want), None, "{way}, {used} lanes");
+        }
+    }
+}

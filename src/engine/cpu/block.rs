@@ -56,10 +56,19 @@ impl BlockProgram {
     /// # Panics
     /// If there are fewer registers than the program needs.
     pub fn run(&self, file: &mut RegisterFile) {
+        self.run_lanes(file, BLOCK);
+    }
+
+    /// Runs the program over at least the first `lanes` of a block; what the others hold afterwards
+    /// is not told.
+    ///
+    /// # Panics
+    /// If there are fewer registers than the program needs.
+    pub fn run_lanes(&self, file: &mut RegisterFile, lanes: usize) {
         if let Some(code) = &self.code {
             assert!(file.len() >= self.registers.register_count, "registers of another program");
             // SAFETY: the file is as large as the assertion says.
-            unsafe { code.run(file.as_mut_ptr()) };
+            unsafe { code.run(file.as_mut_ptr(), lanes) };
             return;
         }
         interpreter::run(&self.registers, file);

@@ -135,14 +135,17 @@ impl<'a> BlockRun<'a> {
             lanes.clone().map(|_| None).collect();
         let mut queue = lanes;
         loop {
-            let mut any = false;
+            // Columns up to the last that has a lane.
+            let mut used = 0;
             for w in 0..BLOCK {
-                any |= self.propose(w, &mut queue, first, &mut finished);
+                if self.propose(w, &mut queue, first, &mut finished) {
+                    used = w + 1;
+                }
             }
-            if !any {
+            if used == 0 {
                 break;
             }
-            self.kernel.program.run(&mut self.registers);
+            self.kernel.program.run_lanes(&mut self.registers, used);
             self.advance(first, &mut finished);
         }
         finished.into_iter().map(|f| f.expect("every lane ends")).collect()

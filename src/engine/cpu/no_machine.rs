@@ -19,7 +19,7 @@ impl MachineCode {
 
     /// # Safety
     /// It cannot be called.
-    pub unsafe fn run(&self, _: *mut Vector) {
+    pub unsafe fn run(&self, _: *mut Vector, _: usize) {
         match *self {}
     }
 }

@@ -2,8 +2,8 @@
 //!
 //! Blocks of lanes with about as many steps go side by side: forwards through their steps while
 //! states are written down, then backwards. Where writing down all states would take too much
-//! memory, every k-th is, k being the square root of the number of steps, and those between are
-//! computed again, k at a time.
+//! memory, only those of the last steps are; before them every k-th is, k being the square root of
+//! the number of steps, and those between are computed again, k at a time.
 
 use super::super::{EngineError, ReverseBatch, ReverseKernel, ReverseResult, Schedule, Timeline};
 use super::block::{BlockProgram, RegisterFile};
@@ -11,9 +11,10 @@ use super::interpreter::{BLOCK, Vector};
 use super::lane::{Attempt, Lane};
 use crate::rosenbrock::{ReverseStep, StepProgram};
 use rayon::prelude::*;
+use std::ops::Range;
 
-/// Memory of the states that a block writes down, in bytes, up to which each step's are.
-const MOST_BYTES: usize = 32 << 20;
+/// Memory for the states that a block writes down, in bytes, unless its checkpoints alone take more.
+const MOST_BYTES: usize = 64 << 20;
 
 pub(super) struct CpuReverseKernel {
     replay: StepProgram,
@@ -143,6 +144,18 @@ impl ReverseKernel for CpuReverseKernel {
     }
 }
 
+/// The parts of a trajectory of so many steps whose states are written down at a time, where there is
+/// room for so many: all at once if they fit, else as many as fit at the end, after short ones. At
+/// least one part.
+fn parts(steps: usize, room: usize) -> Vec<Range<usize>> {
+    let short = steps.isqrt() + 1;
+    let checkpoints = steps / short + 1;
+    let last = if steps <= room { steps } else { room.saturating_sub(checkpoints).max(short) };
+    let before = steps.saturating_sub(last).next_multiple_of(short).min(steps);
+    let starts = (0..before).step_by(short);
+    starts.map(|start| start..start + short).chain([before..steps]).collect()
+}
+
 /// A block of lanes on its way.
 struct BlockRun<'a> {
     kernel: &'a CpuReverseKernel,
@@ -181,38 +194,56 @@ impl<'a> BlockRun<'a> {
     }
 
     fn run(mut self) -> (Vec<Finished>, u64) {
-        let n = self.kernel.step.state_count;
         let most = self.lanes.iter().map(|lane| lane.steps.len()).max().unwrap_or(0);
-        let fits = most * n * size_of::<Vector>() <= MOST_BYTES;
-        let chunk = if fits { most } else { most.isqrt() + 1 }.max(1);
-        let starts: Vec<usize> = (0..most).step_by(chunk).collect();
-        let mut checkpoints: Vec<Vector> = Vec::with_capacity(starts.len() * n);
-        // The last chunk is written down on the way.
-        for &start in starts.iter().take(starts.len().saturating_sub(1)) {
-            checkpoints.extend_from_slice(&self.forward[..n]);
-            for j in start..start + chunk {
+        let size = self.kernel.step.state_count * self.lanes.len();
+        let parts = parts(most, MOST_BYTES / size_of::<f64>() / size.max(1));
+        let mut checkpoints: Vec<f64> = Vec::with_capacity(parts.len() * size);
+        // The last part is written down on the way.
+        for part in &parts[..parts.len() - 1] {
+            self.write_down(&mut checkpoints);
+            for j in part.clone() {
                 self.step_forwards(j);
             }
         }
         let mut backwards = Backwards::new(&self);
-        let mut tape: Vec<Vector> = Vec::with_capacity(chunk.min(most) * n);
-        for (c, &start) in starts.iter().enumerate().rev() {
-            if let Some(states) = checkpoints.get(c * n..(c + 1) * n) {
-                self.forward[..n].copy_from_slice(states);
+        let longest = parts.iter().map(|part| part.len()).max().unwrap_or(0);
+        let mut tape: Vec<f64> = Vec::with_capacity(longest * size);
+        for (c, part) in parts.iter().enumerate().rev() {
+            if let Some(states) = checkpoints.get(c * size..(c + 1) * size) {
+                Self::read_back(&mut self.forward, states, self.lanes.len());
             }
-            let end = (start + chunk).min(most);
             tape.clear();
-            for j in start..end {
-                tape.extend_from_slice(&self.forward[..n]);
-                if j + 1 < end {
+            for j in part.clone() {
+                self.write_down(&mut tape);
+                if j + 1 < part.end {
                     self.step_forwards(j);
                 }
             }
-            for j in (start..end).rev() {
-                self.step_backwards(j, &tape[(j - start) * n..][..n], &mut backwards);
+            for j in part.clone().rev() {
+                self.step_backwards(j, &tape[(j - part.start) * size..][..size], &mut backwards);
             }
         }
         (backwards.finish(&self), self.done_steps)
+    }
+
+    /// Appends the states of the lanes that there are, lane by lane of each state.
+    fn write_down(&self, tape: &mut Vec<f64>) {
+        let states = &self.forward[..self.kernel.step.state_count];
+        if self.lanes.len() == BLOCK {
+            tape.extend_from_slice(states.as_flattened());
+        } else {
+            states.iter().for_each(|state| tape.extend_from_slice(&state[..self.lanes.len()]));
+        }
+    }
+
+    /// Puts states that were written down into the first registers of a file.
+    fn read_back(file: &mut RegisterFile, states: &[f64], lanes: usize) {
+        if lanes == BLOCK {
+            file[..states.len() / BLOCK].as_flattened_mut().copy_from_slice(states);
+        } else {
+            let columns = file.iter_mut().zip(states.chunks_exact(lanes));
+            columns.for_each(|(register, state)| register[..lanes].copy_from_slice(state));
+        }
     }
 
     /// Loads time, step size and switches of each lane's step, where it has so many.
@@ -241,7 +272,7 @@ impl<'a> BlockRun<'a> {
 
     fn step_forwards(&mut self, j: usize) {
         self.load(j, false);
-        self.kernel.forward.run(&mut self.forward);
+        self.kernel.forward.run_lanes(&mut self.forward, self.lanes.len());
         for (i, &register) in self.kernel.forward.registers.outputs.iter().enumerate() {
             let new = self.forward[register as usize];
             for (w, lane) in self.lanes.iter().enumerate() {
@@ -258,7 +289,7 @@ impl<'a> BlockRun<'a> {
         self.lanes.iter().filter(|lane| j < lane.steps.len()).count() as u64
     }
 
-    fn step_backwards(&mut self, j: usize, states: &[Vector], backwards: &mut Backwards) {
+    fn step_backwards(&mut self, j: usize, states: &[f64], backwards: &mut Backwards) {
         let step = &self.kernel.step;
         let (n, m) = (step.state_count, step.slots.len());
         for (w, lane) in self.lanes.iter().enumerate() {
@@ -270,9 +301,9 @@ impl<'a> BlockRun<'a> {
             backwards.states.iter_mut().zip(added).for_each(|(state, added)| state[w] += added);
         }
         self.load(j, true);
-        self.backward[..n].copy_from_slice(states);
+        Self::read_back(&mut self.backward, states, self.lanes.len());
         self.backward[step.adjoints_at()..][..n].copy_from_slice(&backwards.states);
-        self.kernel.backward.run(&mut self.backward);
+        self.kernel.backward.run_lanes(&mut self.backward, self.lanes.len());
         let outputs = &self.kernel.backward.registers.outputs;
         for (w, lane) in self.lanes.iter().enumerate() {
             let Some(planned) = lane.steps.get(j) else { continue };
@@ -332,5 +363,28 @@ impl Backwards {
                 times,
             })
             .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::parts;
+
+    #[test]
+    fn parts_follow_one_another_and_fit() {
+        for steps in [0, 1, 2, 3, 10, 99, 100, 101, 5_000] {
+            for room in [0, 1, 2, 7, 50, 99, 100, 300, 4_999, 5_000, usize::MAX] {
+                let parts = parts(steps, room);
+                assert_eq!(parts.first().map(|part| part.start), Some(0));
+                assert_eq!(parts.last().map(|part| part.end), Some(steps));
+                assert!(parts.windows(2).all(|pair| pair[0].end == pair[1].start));
+                assert!(parts[..parts.len() - 1].iter().all(|part| !part.is_empty()));
+                // Checkpoints, one before each part but the last, and the longest part.
+                let longest = parts.iter().map(std::ops::Range::len).max().unwrap();
+                let least = 2 * (steps.isqrt() + 1);
+                assert!(parts.len() - 1 + longest <= room.max(least), "{steps} {room}: {parts:?}");
+                assert_eq!(parts.len() == 1, steps <= room || parts[0].len() == steps);
+            }
+        }
     }
 }

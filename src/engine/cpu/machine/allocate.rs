@@ -270,12 +270,21 @@ impl Allocator {
         self.register_of[value.place as usize] = Some(register);
     }
 
-    /// From memory where it is there only, and not needed again.
+    /// From memory where it is there only, and not needed again before all that is held.
     fn operand(&mut self, place: Register, next: u32, locked: &[VectorRegister]) -> Operand {
-        if next == NEVER && self.register_of[place as usize].is_none() {
+        if self.register_of[place as usize].is_none() && self.is_last(next, locked) {
             return Operand::InMemory(place);
         }
         Operand::Held(self.load(place, locked))
+    }
+
+    /// Whether a value that is needed next then would be the first to leave its register.
+    fn is_last(&self, next: u32, locked: &[VectorRegister]) -> bool {
+        let goes_before = |(register, held): (usize, &Option<Held>)| {
+            locked.contains(&(register as VectorRegister))
+                || held.is_some_and(|held| held.next_use < next)
+        };
+        next == NEVER || self.held.iter().enumerate().all(goes_before)
     }
 
     /// Notes when an operand is needed next; whether its register is free now.
@@ -313,7 +322,8 @@ impl Allocator {
     /// An operation whose operands may change places: the second may stay in memory.
     fn either_way(&mut self, op: Simple, [a, b]: [Register; 2], next: [u32; 3], result: Held) {
         let is_held = |place: Register| self.register_of[place as usize].is_some();
-        if is_held(b) && !is_held(a) {
+        let are_waiting = !is_held(a) && !is_held(b);
+        if (is_held(b) && !is_held(a)) || (are_waiting && next[0] > next[1]) {
             self.simple(op, [b, a], [next[1], next[0], NEVER], result);
         } else {
             self.simple(op, [a, b], next, result);
@@ -347,11 +357,12 @@ impl Allocator {
         let locked = |registers: &[Option<VectorRegister>; 3]| -> Vec<VectorRegister> {
             registers.iter().flatten().copied().collect()
         };
-        let in_memory = (0..3).rev().find(|&k| {
-            registers[k].is_none()
-                && next[k] == NEVER
-                && (0..3).all(|j| j == k || places[j] != places[k])
-        });
+        let may_stay = |k: &usize| {
+            registers[*k].is_none()
+                && self.is_last(next[*k], &locked(&registers))
+                && (0..3).all(|j| j == *k || places[j] != places[*k])
+        };
+        let in_memory = (0..3).filter(may_stay).max_by_key(|&k| next[k]);
         for k in 0..3 {
             if registers[k].is_none() && in_memory != Some(k) {
                 registers[k] = Some(self.load(places[k], &locked(&registers)));
