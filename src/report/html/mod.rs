@@ -17,6 +17,7 @@ mod scale;
 mod scatter;
 mod svg;
 mod table;
+mod template;
 mod text;
 mod vees;
 

@@ -4,8 +4,9 @@
 //! no variables.
 
 use super::folder::{DIFFERENCES, Parameter, Sweep};
-use super::page::{MOST_ROWS, MOST_VEES, TEMPLATE};
+use super::page::{MOST_ROWS, MOST_VEES};
 use super::svg::{Anchor, Svg, size};
+use super::template::STYLE;
 use super::text::shortened;
 use super::vees::Panel;
 use super::{bars, heat, scatter, vees};
@@ -143,8 +144,8 @@ pub(super) fn style() -> String {
 
 /// Those, and the rules of the plots of another page.
 pub(super) fn style_with(page: &str) -> String {
-    let rules = part_of(TEMPLATE, PLOTS[0], PLOTS[1]).expect("the template marks them");
-    let theme = part_of(TEMPLATE, ":root {", "}").expect("the template has a theme");
+    let rules = part_of(STYLE, PLOTS[0], PLOTS[1]).expect("the style marks them");
+    let theme = part_of(STYLE, ":root {", "}").expect("the style has a theme");
     let more = part_of(page, PLOTS[0], PLOTS[1]).unwrap_or_default();
     let mut rules = format!("{rules}{more}.paper {{ fill: var(--ground); }}\n");
     let colours = theme.split(';').filter_map(|line| line.split_once(':'));
