@@ -4,7 +4,7 @@ use super::output::Output;
 use super::{CliError, Manner};
 use crate::model::OdeProblem;
 use crate::optimize::{Iteration, Optimum};
-use crate::report::{HistoryTable, OptimizeRecord, write_optima};
+use crate::report::{HistoryTable, OptimizeRecord, ReportKind, write_optima};
 use crate::startpoints::{Points, write_csv};
 use indicatif::{ProgressBar, ProgressStyle};
 use std::io::{self, Write};
@@ -50,7 +50,7 @@ impl Files {
             .map_err(|e| failed("run.json")(io::Error::other(e)))?;
         let mut out = create("run.json")?;
         writeln!(out, "{json}").and_then(|()| out.finish()).map_err(failed("run.json"))?;
-        super::report::write(&folder, &folder.join("report.html"))
+        super::report::write(ReportKind::Optima, &folder, &folder.join("report.html"))
     }
 }
 

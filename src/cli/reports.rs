@@ -7,7 +7,8 @@ use super::output::Output;
 use crate::check::{CheckSummary, JudgedPoint};
 use crate::model::OdeProblem;
 use crate::report::{
-    CheckTable, FailureTable, PointTable, RunRecord, write_eps, write_parameters, write_where,
+    CheckTable, FailureTable, PointTable, ReportKind, RunRecord, write_eps, write_parameters,
+    write_where,
 };
 use crate::sweep::PointResult;
 use std::io::{self, Write};
@@ -97,6 +98,6 @@ impl<'a> Reports<'a> {
         let mut run_json = create("run.json")?;
         writeln!(run_json, "{json}").map_err(failed("run.json"))?;
         run_json.finish().map_err(failed("run.json"))?;
-        super::report::write(&folder, &folder.join("report.html"))
+        super::report::write(ReportKind::Sweep, &folder, &folder.join("report.html"))
     }
 }

@@ -24,9 +24,7 @@ pub use csv_tables::{
 };
 pub use eps_grid::{eps_grid_table, name as eps_grid_name, write_best_eps, write_eps_grid};
 pub use hessian::{HessianTable, hessian_table, write_hessian};
-pub use html::{
-    Plot, ReportError, eps_grid_plot, optima_page, optima_plots, sweep_page, sweep_plots,
-};
+pub use html::{Plot, ReportError, ReportKind, eps_grid_plot};
 pub use junit::{
     Case, CaseResult, CheckCases, EntryFails, hessian_cases, sweep_cases, write_junit,
 };

@@ -14,8 +14,6 @@ use std::path::Path;
 
 const PAGE: &str = include_str!("optima.html");
 
-/// Longer records are not read, in bytes.
-const LONGEST_RECORD: u64 = 1 << 26;
 /// Starts in the plots of parameters and descents; in the table.
 const MOST_DRAWN: usize = 50;
 const MOST_ROWS: usize = 200;
@@ -62,7 +60,7 @@ pub(super) struct Optima {
 impl Optima {
     /// From the files of a folder that `gradsweep optimize` wrote.
     pub(super) fn read(folder: &Path) -> Result<Self, ReportError> {
-        let run = Run::read(folder.join("run.json"), LONGEST_RECORD)?;
+        let run = Run::read(folder)?;
         let mut table = Table::open(folder.join("optima.csv"))?;
         let columns: Vec<String> = table.header.iter().map(clean).collect();
         let objective = table.column("objective", &["point", "objective"])?;

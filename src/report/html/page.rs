@@ -1,6 +1,9 @@
 //! The page: what the template `page.html` is filled with.
 
+use super::bars::Bar;
 use super::folder::{MOST_POINTS, Parameter, Sweep};
+use super::svg::MOST_LETTERS;
+use super::text::shortened;
 use super::vees::Panel;
 use super::{ReportError, bars, heat, scatter, template, vees};
 use crate::check::VerdictKind;
@@ -21,13 +24,13 @@ pub(super) fn page(sweep: &Sweep) -> Result<String, ReportError> {
     let run = &sweep.run;
     let worst = &sweep.parameters[..sweep.parameters.len().min(MOST_ROWS)];
     let vees: Vec<&Parameter> = sweep.parameters.iter().take(MOST_VEES).collect();
-    let named = || sweep.parameters.iter().filter(|p| p.is_consistent).take(MOST_NAMED);
+    let named = || sweep.parameters.iter().filter(|p| p.verdicts.is_consistent).take(MOST_NAMED);
     let value = |p: &Parameter| context! { id => &p.id, diagnosis => &p.diagnosis, location => &p.location };
     let failing: Vec<Value> = named().map(value).collect();
     let diagnosed: Vec<Value> = named().filter(|p| !p.diagnosis.is_empty()).map(value).collect();
     let located = sweep.parameters.iter().filter(|p| !p.location.is_empty());
     let located: Vec<Value> = located.take(MOST_NAMED).map(value).collect();
-    let consistent = sweep.parameters.iter().filter(|p| p.is_consistent).count();
+    let consistent = sweep.parameters.iter().filter(|p| p.verdicts.is_consistent).count();
     let cells: Vec<&Vec<String>> = sweep.cells.iter().collect();
     let filled = context! {
         problem => run.text("problem")?,
@@ -47,7 +50,7 @@ pub(super) fn page(sweep: &Sweep) -> Result<String, ReportError> {
         unnamed => consistent.saturating_sub(MOST_NAMED),
         all_parameters => sweep.parameters.len(),
         rows => worst.len(),
-        bars => Value::from_safe_string(bars::draw(worst)),
+        bars => Value::from_safe_string(bars::draw(&bars_of(worst), &bars::PARAMETERS)),
         heat => heat::draw(worst).map(Value::from_safe_string),
         vees => panels(vees::draw(&vees)),
         vee_marks => vec![legend("plain", "mark plain", &vees::mark("plain", [5.0, 8.0])),
@@ -63,6 +66,17 @@ pub(super) fn page(sweep: &Sweep) -> Result<String, ReportError> {
         settings => template::settings(run),
     };
     template::render(PAGE, filled)
+}
+
+/// A bar for each parameter.
+pub(super) fn bars_of(parameters: &[Parameter]) -> Vec<Bar> {
+    let bar = |p: &Parameter| Bar {
+        id: p.id.clone(),
+        label: shortened(&p.id, MOST_LETTERS),
+        verdicts: p.verdicts,
+        reasons: p.reasons,
+    };
+    parameters.iter().map(bar).collect()
 }
 
 fn panels(panels: Vec<Panel>) -> Vec<Value> {
