@@ -21,6 +21,7 @@ mod optimum;
 mod options;
 mod outcome;
 mod output;
+mod plain;
 mod points;
 mod power;
 mod record;

@@ -17,7 +17,7 @@ mod simulations;
 mod sources;
 mod terminal;
 
-pub use baseline::{Baseline, BaselineError, BaselineRecord};
+pub use baseline::{Baseline, BaselineError, BaselineRecord, Things};
 pub use csv_tables::{
     CheckTable, FailureTable, PointTable, write_eps, write_parameters, write_tolerances,
     write_where,

@@ -6,6 +6,7 @@
 mod dual;
 mod events;
 mod own;
+mod reports;
 
 use dual::Dual;
 use std::collections::BTreeMap;
@@ -561,7 +562,7 @@ fn bad_input_is_refused() {
         refused(command, &["--gradient", "g.csv"], &["--gradient", "--hessian"]);
         refused(command, &["--mode", "residuals"], &["--mode", "--order 1"]);
         refused(command, &["--by", "row"], &["--by", "--order 1"]);
-        refused(command, &["--baseline", "b.csv"], &["--baseline", "--order 1"]);
+        refused(command, &["--baseline", "b.csv"], &["b.csv"]);
         refused(command, &["--gradient-rtol", "-1"], &["--gradient-rtol -1"]);
         refused(command, &["--hessian-kind", "bfgs"], &["bfgs", "gauss-newton"]);
     }

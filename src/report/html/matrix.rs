@@ -15,7 +15,7 @@ const LEFTS: [f64; 2] = [200.0, 586.0];
 const HALF: f64 = 370.0;
 const WHOLE: f64 = 756.0;
 /// Room for a map's head and the labels of its columns.
-const TOP: f64 = 134.0;
+const TOP: f64 = 154.0;
 const HEAD: f64 = 14.0;
 /// Letters of a column's label.
 const MOST_UPRIGHT: usize = 17;
