@@ -3,6 +3,7 @@
 
 use super::folder::result_folder;
 use super::gradient::{AUTO, FORWARD, claimed_accuracy};
+use super::hessian_rows::EntryLocaliser;
 use super::localise::{LocaliseOptions, Mode};
 use super::options::{CheckOptions, usage};
 use super::outcome::{Outcome, exit_code};
@@ -84,8 +85,9 @@ impl HessianOptions {
             "--gradient: with --order 1 a file of second derivatives is given by --hessian"
         } else if localise.mode != Mode::Objective {
             "--mode residuals: there is no --order 1 of it"
-        } else if localise.by.is_some() {
-            "--by: there are no groups of rows with --order 1"
+        } else if localise.by.is_some() && self.hessian_kind.is_some_and(|k| k != Kind::Full) {
+            "--by: rows are told apart in second derivatives, --hessian-kind full, not in matrices \
+             made of first ones"
         } else if detailed {
             "--detailed: there are no such columns with --order 1"
         } else {
@@ -239,6 +241,7 @@ pub(super) fn check(
 ) -> Result<ExitCode, CliError> {
     let options = (&arguments.hessian, &arguments.check);
     let matrix = Matrix::new(options, wanted, problem, points, &mut plan)?;
+    let mut localiser = EntryLocaliser::new(&arguments.localise, (problem, &plan, points))?;
     let probes = 2 * plan.eps.len() * plan.parameters.len() * points.len();
     let integrations = probes * problem.simulation_count();
     let engines = engines::choose(&arguments.solver, problem, settings, integrations)?;
@@ -255,6 +258,7 @@ pub(super) fn check(
     let mut text = String::new();
     let mut sink = |judged: &JudgedHessian<'_>| -> Result<(), CliError> {
         let id = &points.ids[judged.point.position()];
+        localiser.see(judged);
         if let (true, Err(failure)) = (judged.is_first, &judged.result.objective) {
             text.push_str(&format!("point {id}: failed: {failure}\n"));
         }
@@ -263,9 +267,11 @@ pub(super) fn check(
             None => Ok(()),
         }
     };
-    let summary = matrix.judge(&evaluator, &engines, points, &plan, &mut sink)?;
+    let mut summary = matrix.judge(&evaluator, &engines, points, &plan, &mut sink)?;
+    let localisation = localiser.finish((problem, settings), &engines, &mut summary)?;
     let style = Style { colours: manner.colours, detailed: false };
     text.push_str(&hessian_table(problem, &summary, matrix.asymmetries(), &points.ids, style));
+    text.extend(localisation.map(|found| found.table(problem, style)));
     let told = (&arguments.check, settings);
     text.push_str(&check_lines(problem, &summary.points, told, &engines));
     if let Some((table, path)) = table {
@@ -314,6 +320,7 @@ pub(super) fn sweep(
 ) -> Result<ExitCode, CliError> {
     let options = (&arguments.hessian, &arguments.check);
     let matrix = Matrix::new(options, wanted, problem, points, &mut plan)?;
+    let mut localiser = EntryLocaliser::new(&arguments.localise, (problem, &plan, points))?;
     let default = || PathBuf::from(format!("{}-hessian", problem.name));
     let folder = arguments.out.clone().unwrap_or_else(default);
     let dynamic: usize =
@@ -329,9 +336,12 @@ pub(super) fn sweep(
         eprintln!("engine: {} ({})", engines.probes.describe(), engines.reason);
     }
     let mut reports = PointReports::open(&folder, (problem, points), manner)?;
-    let mut sink =
-        |judged: &JudgedHessian<'_>| reports.add(judged.point, judged.result, judged.is_first);
-    let summary = matrix.judge(&evaluator, &engines, points, &plan, &mut sink)?;
+    let mut sink = |judged: &JudgedHessian<'_>| {
+        localiser.see(judged);
+        reports.add(judged.point, judged.result, judged.is_first)
+    };
+    let mut summary = matrix.judge(&evaluator, &engines, points, &plan, &mut sink)?;
+    let localisation = localiser.finish((problem, settings), &engines, &mut summary)?;
     let mut cases = hessian_cases(problem, &summary, &points.ids, EntryFails::Consistently);
     let ended = outcome.end(NAME, &mut cases);
     let gradient = "own, forward tangents".to_owned();
@@ -345,6 +355,9 @@ pub(super) fn sweep(
     let written = write_hessian(entries, problem, &summary, asymmetries, &points.ids);
     finish_table(&folder, HESSIAN, written)?;
     reports.finish(&record, &OTHERS)?;
+    if let Some(found) = &localisation {
+        found.write(&folder, problem)?;
+    }
     report::write(ReportKind::Hessian, &folder, &folder.join("report.html"))?;
     let properties = record
         .properties()
@@ -353,6 +366,7 @@ pub(super) fn sweep(
 
     let style = Style { colours: manner.colours, detailed: false };
     let mut text = hessian_table(problem, &summary, asymmetries, &points.ids, style);
+    text.extend(localisation.map(|found| found.table(problem, style)));
     text.push_str(&sweep_lines(problem, counted, (&arguments.check, settings), &folder));
     text.push_str(&ended.lines());
     print(&text, None)?;

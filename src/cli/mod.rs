@@ -10,6 +10,7 @@ mod error;
 mod folder;
 mod gradient;
 mod hessian;
+mod hessian_rows;
 mod interrupt;
 mod journal;
 mod localise;

@@ -38,8 +38,9 @@ use std::thread;
 /// Writes run.json, points.csv, checks.csv, best.csv, parameters.csv, eps.csv, where.csv,
 /// failures.csv and a page with plots, report.html; with --by groups.csv or attribution.csv. With
 /// --mode residuals: run.json, points.csv, residuals.csv, parameters.csv, failures.csv. With --order
-/// 1: run.json, points.csv, hessian.csv, failures.csv. Where points are optima: at_optimum.csv. With several gradients each has such files in
-/// a folder of its own; parameters.csv of all and sources.csv, which compares them, stand beside these.
+/// 1: run.json, points.csv, hessian.csv, failures.csv, report.html. Where points are optima:
+/// at_optimum.csv. With several gradients each has such files in a folder of its own; parameters.csv
+/// of all and sources.csv, which compares them, stand beside these.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  \
     gradsweep sweep data/stat5                               1,000 points, reports in stat5-sweep/\n  \

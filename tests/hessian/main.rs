@@ -7,6 +7,7 @@ mod dual;
 mod events;
 mod own;
 mod reports;
+mod rows;
 
 use dual::Dual;
 use std::collections::BTreeMap;
@@ -561,7 +562,8 @@ fn bad_input_is_refused() {
     for command in ["check", "sweep"] {
         refused(command, &["--gradient", "g.csv"], &["--gradient", "--hessian"]);
         refused(command, &["--mode", "residuals"], &["--mode", "--order 1"]);
-        refused(command, &["--by", "row"], &["--by", "--order 1"]);
+        refused(command, &["--by", "row", "--hessian-kind", "fim"], &["--by", "full"]);
+        refused(command, &["--by", "colour"], &["--by", "colour", "observable"]);
         refused(command, &["--baseline", "b.csv"], &["b.csv"]);
         refused(command, &["--gradient-rtol", "-1"], &["--gradient-rtol -1"]);
         refused(command, &["--hessian-kind", "bfgs"], &["bfgs", "gauss-newton"]);

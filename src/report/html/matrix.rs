@@ -12,18 +12,20 @@ const WIDTH: f64 = 960.0;
 const LABEL: f64 = 190.0;
 const LEFTS: [f64; 2] = [200.0, 586.0];
 /// Room for a map beside another, and for one alone.
-const HALF: f64 = 370.0;
+const HALF: f64 = 360.0;
 const WHOLE: f64 = 756.0;
 /// Room for a map's head and the labels of its columns.
 const TOP: f64 = 154.0;
 const HEAD: f64 = 14.0;
 /// Letters of a column's label.
-const MOST_UPRIGHT: usize = 17;
+const MOST_UPRIGHT: usize = 16;
 /// Cells are no larger.
 const LARGEST: f64 = 54.0;
 /// Each row has its label where it is so high.
 const LABEL_HEIGHT: f64 = 13.0;
 const LEGEND: f64 = 50.0;
+/// Between two maps, one below the other.
+const GAP: f64 = 24.0;
 
 /// Where cells are.
 struct Map {
@@ -53,7 +55,7 @@ pub(super) fn draw(matrix: &Matrix<'_>) -> String {
     let verdicts = Map { left: LEFTS[0], top: TOP, cell };
     let errors = match is_beside {
         true => Map { left: LEFTS[1], top: TOP, cell },
-        false => Map { left: LEFTS[0], top: bottom + TOP, cell },
+        false => Map { left: LEFTS[0], top: bottom + GAP + TOP, cell },
     };
     let end = errors.top + cell * count as f64;
     let medians = matrix.cells.iter().flatten().map(|entry| entry.median);
