@@ -243,26 +243,36 @@ fn math() {
 /// Fewer than of the others: each makes files, a page and plots.
 #[test]
 fn folders_of_sweeps() {
+    let files = ["run.json", "parameters.csv", "eps.csv", "where.csv", "points.csv", "best.csv"];
+    feed_folder(3_000, "0", &files);
+}
+
+#[test]
+fn folders_of_second_derivatives() {
+    feed_folder(1_500, "1", &["run.json", "hessian.csv"]);
+}
+
+/// Feeds files of a sweep over derivatives of an order.
+fn feed_folder(count: usize, order: &str, files: &[&str]) {
     let work = tempfile::tempdir().unwrap();
     let problem = Path::new(env!("CARGO_MANIFEST_DIR")).join("data/conversion");
     let ran = std::process::Command::new(env!("CARGO_BIN_EXE_gradsweep"))
         .arg("sweep")
         .arg(problem)
-        .args(["--points", "3", "--engine", "cpu", "--out", "s"])
+        .args(["--points", "3", "--engine", "cpu", "--out", "s", "--order", order])
         .current_dir(work.path())
         .output()
         .unwrap();
     assert_eq!(ran.status.code(), Some(0), "{}", String::from_utf8_lossy(&ran.stderr));
-    let read = |name: &str| {
+    let read = |name: &&str| {
         let text = std::fs::read_to_string(work.path().join("s").join(name)).unwrap();
         format!("#{name}\n{text}")
     };
-    let files = ["run.json", "parameters.csv", "eps.csv", "where.csv", "points.csv", "best.csv"];
-    let seed: String = files.map(read).concat();
+    let seed: String = files.iter().map(read).collect();
     let at = work.path().join("fed");
     std::fs::create_dir(&at).unwrap();
     assert!(report::fuzzing::folder(&seed, &at).unwrap(), "the seed is sound");
-    feed_some(3_000, vec![seed], |text| report::fuzzing::folder(text, &at).unwrap());
+    feed_some(count, vec![seed], |text| report::fuzzing::folder(text, &at).unwrap());
 }
 
 /// Says whether a text is sound.

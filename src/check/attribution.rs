@@ -60,6 +60,22 @@ pub enum Claim {
     LogSigmaMissing,
 }
 
+impl Claim {
+    /// In words, of a contributor.
+    pub fn of(self, source: &Contributor) -> String {
+        match self {
+            Self::Missing => format!("what is missing is the contribution of {source}"),
+            Self::Doubled => format!("the contribution of {source} is there twice"),
+            Self::NoiseMissing => format!(
+                "what is missing is the derivative through the noise parameters of {source}"
+            ),
+            Self::LogSigmaMissing => {
+                format!("what is missing is the derivative of the term ln sigma of {source}")
+            }
+        }
+    }
+}
+
 /// Whose contribution it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Contributor {
@@ -85,6 +101,8 @@ pub struct Attribution {
     pub kind: GroupKind,
     pub source: Contributor,
     pub parameter: ParameterIdx,
+    /// Of second derivatives the parameter of the entry's column.
+    pub along: Option<ParameterIdx>,
     /// Failing points that can tell.
     pub telling: usize,
     /// Of these, those at which the mismatch is minus the group's derivative, plus that, minus what of
@@ -103,6 +121,8 @@ pub struct Attribution {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Finding {
     pub parameter: ParameterIdx,
+    /// As [`Attribution::along`].
+    pub along: Option<ParameterIdx>,
     pub claim: Claim,
     pub source: Contributor,
     /// Points that say so, and all that can tell.
@@ -120,20 +140,24 @@ impl FailingPoints {
     /// Keeps a point if a component fails there of which there are not enough yet. `allowances` are
     /// the errors that a right gradient may have, by estimated parameter.
     pub fn add(&mut self, theta: &[f64], judged: &JudgedPoint, allowances: Option<&[f64]>) {
-        let failing: Vec<bool> =
-            judged.cells.iter().map(|c| c.verdict.kind == VerdictKind::Fail).collect();
-        let is_wanted = |(fails, count): (&bool, &usize)| *fails && *count < MOST_PER_PARAMETER;
-        if self.points.len() >= MOST_POINTS || !failing.iter().zip(&self.counts).any(is_wanted) {
-            return;
-        }
-        let mismatches = judged.cells.iter().zip(&failing).map(|(cell, fails)| {
-            let estimate = cell.estimate.filter(|_| *fails)?;
+        let mismatches = judged.cells.iter().map(|cell| {
+            let has_failed = cell.verdict.kind == VerdictKind::Fail;
+            let estimate = cell.estimate.filter(|_| has_failed)?;
             let allowance = allowances.map_or(0.0, |a| a[cell.parameter.position()]);
             let bound = estimate.bound + estimate.floor + allowance;
             Some(Mismatch { gradient: cell.gradient, estimate: estimate.value, bound })
         });
-        let mismatches = mismatches.collect();
-        failing.iter().zip(&mut self.counts).for_each(|(fails, n)| *n += usize::from(*fails));
+        self.keep(theta, mismatches.collect());
+    }
+
+    /// The same with what fails, by place in the plan.
+    pub(super) fn keep(&mut self, theta: &[f64], mismatches: Vec<Option<Mismatch>>) {
+        let failing = || mismatches.iter().map(Option::is_some);
+        let is_wanted = |(fails, count): (bool, &usize)| fails && *count < MOST_PER_PARAMETER;
+        if self.points.len() >= MOST_POINTS || !failing().zip(&self.counts).any(is_wanted) {
+            return;
+        }
+        failing().zip(&mut self.counts).for_each(|(fails, n)| *n += usize::from(fails));
         self.points.push(FailingPoint { theta: theta.to_vec(), mismatches });
     }
 
@@ -261,6 +285,7 @@ pub fn attribute_by<E>(
                 kind: groups.kind,
                 source: source(groups, group),
                 parameter,
+                along: None,
                 telling,
                 missing: tally.missing,
                 doubled: tally.doubled,
@@ -324,8 +349,9 @@ pub fn findings(attributions: &[Attribution]) -> Vec<Finding> {
                 continue;
             }
             let source = a.source.clone();
-            let finding = Finding { parameter: a.parameter, claim, source, bearing, telling };
-            match found.iter_mut().find(|f| f.parameter == a.parameter) {
+            let (parameter, along) = (a.parameter, a.along);
+            let finding = Finding { parameter, along, claim, source, bearing, telling };
+            match found.iter_mut().find(|f| (f.parameter, f.along) == (parameter, along)) {
                 None => found.push(finding),
                 Some(known) if bearing * known.telling > known.bearing * telling => {
                     *known = finding;

@@ -129,19 +129,7 @@ impl fmt::Display for Diagnosis {
                 "off by a term linear in the parameter (slope {}): a prior or a penalty is missing",
                 short(*slope)
             )?,
-            Mark::Contribution(Claim::Missing, source) => {
-                write!(f, "what is missing is the contribution of {source}")?;
-            }
-            Mark::Contribution(Claim::Doubled, source) => {
-                write!(f, "the contribution of {source} is there twice")?;
-            }
-            Mark::Contribution(Claim::NoiseMissing, source) => write!(
-                f,
-                "what is missing is the derivative through the noise parameters of {source}"
-            )?,
-            Mark::Contribution(Claim::LogSigmaMissing, source) => {
-                write!(f, "what is missing is the derivative of the term ln sigma of {source}")?;
-            }
+            Mark::Contribution(claim, source) => f.write_str(&claim.of(source))?,
             Mark::Unknown => return write!(f, "no known mark in {failing} failing points"),
         }
         write!(f, " ({bearing} of {failing} failing points)")

@@ -3,6 +3,7 @@
 //! An entry of a Hessian is compared with differences of our own gradient's component, its row, when
 //! the parameter of its column moves. A Gauss–Newton or Fisher matrix is compared with our own.
 
+use super::attribution::Finding;
 use super::estimate::{Differences as Kind, Estimate, NOISE_FACTOR, Rung};
 use super::hessian_marks::{HessianMark, MarkCounts, Suspect};
 use super::one_sided::estimate_from_either;
@@ -100,6 +101,8 @@ pub struct PairStatistics {
     pub worst: Option<WorstCell>,
     /// What is likely wrong, where it fails consistently.
     pub mark: Option<HessianMark>,
+    /// Which rows it comes from, where it fails consistently and that was found.
+    pub finding: Option<Finding>,
 }
 
 /// What all points together say.
@@ -127,6 +130,12 @@ impl HessianSummary {
 }
 
 impl PairStatistics {
+    /// What is likely wrong, in words: a known mistake, or else the rows that it comes from.
+    pub fn diagnosis(&self) -> Option<String> {
+        let of_rows = || self.finding.as_ref().map(|found| found.claim.of(&found.source));
+        self.mark.map(|mark| mark.to_string()).or_else(of_rows)
+    }
+
     /// Points of a class.
     pub fn count(&self, kind: VerdictKind) -> usize {
         let place = VerdictKind::ALL.iter().position(|k| *k == kind);
@@ -281,7 +290,7 @@ impl Tally {
         let statistics =
             parameter_statistics(column, &self.cells, &[], plan.confidence, plan.consistent);
         let mark = self.marks.prevailing().filter(|_| statistics.is_consistent_failure);
-        PairStatistics { row, column, statistics, worst: self.worst, mark }
+        PairStatistics { row, column, statistics, worst: self.worst, mark, finding: None }
     }
 }
 

@@ -13,6 +13,7 @@ mod estimate;
 mod evidence;
 mod groups;
 mod hessian;
+mod hessian_attribution;
 mod hessian_marks;
 mod localise;
 mod one_sided;
@@ -41,6 +42,7 @@ pub use hessian::{
     ForeignHessian, HessianCell, HessianKind, HessianSource, HessianSummary, JudgedHessian,
     PairStatistics, check_hessian,
 };
+pub use hessian_attribution::{FailingEntries, attribute_hessian};
 pub use hessian_marks::HessianMark;
 pub use localise::{GroupStatistics, GroupSummary, localise};
 pub use one_sided::estimate_from_either;

@@ -10,7 +10,7 @@ use super::output::Output;
 use super::sources::{Named, Sources};
 use super::{CliError, Manner, engines};
 use crate::check::{self, CheckPlan};
-use crate::report::{CheckCases, CheckTable, Style, check_table, diagnosis_lines};
+use crate::report::{CheckCases, CheckTable, Style, Things, check_table, diagnosis_lines};
 use clap::Args;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -65,9 +65,8 @@ pub(super) fn run(arguments: &Arguments, manner: Manner) -> Result<ExitCode, Cli
     let settings = arguments.solver.settings(arguments.check.steps)?;
     let eps = arguments.check.eps_grid()?;
     let criteria = arguments.check.criteria()?;
-    let (localise, asked) = (&arguments.localise, &arguments.outcome);
-    let hessian =
-        arguments.hessian.wanted(&arguments.check, localise, asked, arguments.detailed)?;
+    let localise = &arguments.localise;
+    let hessian = arguments.hessian.wanted(&arguments.check, localise, arguments.detailed)?;
     let are_optima = arguments.are_optima(hessian.is_some())?;
     arguments.solver.start_threads()?;
     let problem = arguments.solver.load(&arguments.problem)?;
@@ -88,7 +87,7 @@ pub(super) fn run(arguments: &Arguments, manner: Manner) -> Result<ExitCode, Cli
     let probes =
         2 * plan.eps.len() * plan.parameters.len() * points.len() * problem.simulation_count();
     let engines = engines::choose(&arguments.solver, &problem, settings, probes)?;
-    let known = arguments.outcome.known(&problem)?;
+    let known = arguments.outcome.known(&problem, Things::Parameters)?;
     let outcome = Outcome::open(&arguments.outcome, known)?;
     let evaluator =
         super::gradient::evaluator(&problem, settings, &engines, (wanted, gradient.is_foreign()))?;

@@ -3,25 +3,26 @@
 
 use super::folder::result_folder;
 use super::gradient::{AUTO, FORWARD, claimed_accuracy};
-use super::localise::{LocaliseOptions, Mode, remove_stale};
+use super::hessian_rows::EntryLocaliser;
+use super::localise::{LocaliseOptions, Mode};
 use super::options::{CheckOptions, usage};
-use super::outcome::{Outcome, OutcomeOptions};
+use super::outcome::{Outcome, exit_code};
 use super::output::Output;
-use super::{CliError, Manner, check, engines, engines::Engines, sweep};
+use super::plain::{PointReports, Task, check_lines, finish_table, print, sweep_lines};
+use super::{CliError, Manner, check, engines, engines::Engines, report, sweep};
 use crate::check::{
     CheckPlan, ForeignHessian, HessianKind, HessianSource, HessianSummary, JudgedHessian,
-    VerdictKind, check_hessian,
+    check_hessian,
 };
 use crate::gradient::{Asymmetry, FileHessians, read_hessians};
 use crate::model::OdeProblem;
 use crate::report::{
-    EntryFails, FailureTable, HessianTable, PointTable, Style, digest, hessian_cases,
-    hessian_table, write_hessian,
+    EntryFails, HessianTable, ReportKind, Style, Things, digest, hessian_cases, hessian_table,
+    write_hessian,
 };
 use crate::startpoints::Points;
 use crate::sweep::{Evaluator, Settings};
 use clap::{Args, ValueEnum};
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -70,7 +71,6 @@ impl HessianOptions {
         &self,
         check: &CheckOptions,
         localise: &LocaliseOptions,
-        outcome: &OutcomeOptions,
         detailed: bool,
     ) -> Result<Option<Wanted<'_>>, CliError> {
         if self.order == 0 {
@@ -85,12 +85,11 @@ impl HessianOptions {
             "--gradient: with --order 1 a file of second derivatives is given by --hessian"
         } else if localise.mode != Mode::Objective {
             "--mode residuals: there is no --order 1 of it"
-        } else if localise.by.is_some() {
-            "--by: there are no groups of rows with --order 1"
+        } else if localise.by.is_some() && self.hessian_kind.is_some_and(|k| k != Kind::Full) {
+            "--by: rows are told apart in second derivatives, --hessian-kind full, not in matrices \
+             made of first ones"
         } else if detailed {
             "--detailed: there are no such columns with --order 1"
-        } else if outcome.baseline.is_some() {
-            "--baseline: there is none of --order 1"
         } else {
             return match (&self.hessian, self.hessian_kind) {
                 (Some(file), _) => Ok(Some(Wanted::File(file))),
@@ -103,9 +102,6 @@ impl HessianOptions {
         Err(usage(refused))
     }
 }
-
-/// The problem, what to check of it, and where.
-type Task<'a> = (&'a OdeProblem, CheckPlan, &'a Points);
 
 /// A matrix from a file.
 struct Foreign {
@@ -245,11 +241,13 @@ pub(super) fn check(
 ) -> Result<ExitCode, CliError> {
     let options = (&arguments.hessian, &arguments.check);
     let matrix = Matrix::new(options, wanted, problem, points, &mut plan)?;
+    let mut localiser = EntryLocaliser::new(&arguments.localise, (problem, &plan, points))?;
     let probes = 2 * plan.eps.len() * plan.parameters.len() * points.len();
     let integrations = probes * problem.simulation_count();
     let engines = engines::choose(&arguments.solver, problem, settings, integrations)?;
     let evaluator = matrix.evaluator(problem, settings, &engines)?;
-    let outcome = Outcome::open(&arguments.outcome, None)?;
+    let known = arguments.outcome.known(problem, Things::Entries)?;
+    let outcome = Outcome::open(&arguments.outcome, known)?;
     let mut table = match &arguments.out {
         Some(path) => {
             let created = HessianTable::new(Output::create(path)?, problem);
@@ -257,11 +255,10 @@ pub(super) fn check(
         }
         None => None,
     };
-    let mut any_failed = false;
     let mut text = String::new();
     let mut sink = |judged: &JudgedHessian<'_>| -> Result<(), CliError> {
         let id = &points.ids[judged.point.position()];
-        any_failed |= judged.cells.iter().any(|cell| cell.verdict.kind == VerdictKind::Fail);
+        localiser.see(judged);
         if let (true, Err(failure)) = (judged.is_first, &judged.result.objective) {
             text.push_str(&format!("point {id}: failed: {failure}\n"));
         }
@@ -270,19 +267,13 @@ pub(super) fn check(
             None => Ok(()),
         }
     };
-    let summary = matrix.judge(&evaluator, &engines, points, &plan, &mut sink)?;
+    let mut summary = matrix.judge(&evaluator, &engines, points, &plan, &mut sink)?;
+    let localisation = localiser.finish((problem, settings), &engines, &mut summary)?;
     let style = Style { colours: manner.colours, detailed: false };
     text.push_str(&hessian_table(problem, &summary, matrix.asymmetries(), &points.ids, style));
-    text.push_str(&format!(
-        "{}; {} steps; rtol {:e} atol {:e}\n",
-        engines.probes.describe(),
-        arguments.check.steps.word(),
-        settings.rtol,
-        settings.atol
-    ));
-    for note in problem.notes.iter().chain(&summary.points.notes(problem, settings.atol)) {
-        text.push_str(&format!("note: {note}\n"));
-    }
+    text.extend(localisation.map(|found| found.table(problem, style)));
+    let told = (&arguments.check, settings);
+    text.push_str(&check_lines(problem, &summary.points, told, &engines));
     if let Some((table, path)) = table {
         table.finish().and_then(Output::finish).map_err(CliError::output(path))?;
     }
@@ -294,25 +285,26 @@ pub(super) fn check(
         ("rtol".to_owned(), format!("{:e}", settings.rtol)),
         ("atol".to_owned(), format!("{:e}", settings.atol)),
     ];
-    let cases = hessian_cases(problem, &summary, &points.ids, EntryFails::Anywhere);
+    let mut cases = hessian_cases(problem, &summary, &points.ids, EntryFails::Anywhere);
+    let ended = outcome.end(NAME, &mut cases);
+    text.push_str(&ended.lines());
     outcome.write(problem, &properties, &cases)?;
-    if arguments.out.as_deref() != Some(Path::new("-")) {
-        std::io::stdout().write_all(text.as_bytes()).map_err(CliError::output("-"))?;
-    }
-    Ok(if any_failed { ExitCode::from(1) } else { ExitCode::SUCCESS })
+    print(&text, arguments.out.as_deref())?;
+    Ok(exit_code(&[ended]))
 }
 
 /// Report of a sweep over second derivatives.
 pub const HESSIAN: &str = "hessian.csv";
+/// What second derivatives are called where gradients have names.
+const NAME: &str = "hessian";
 /// Reports of other sweeps.
-const OTHERS: [&str; 10] = [
+const OTHERS: [&str; 9] = [
     "checks.csv",
     "checks.csv.zst",
     "best.csv",
     "parameters.csv",
     "eps.csv",
     "where.csv",
-    "report.html",
     "groups.csv",
     "attribution.csv",
     "residuals.csv",
@@ -328,6 +320,7 @@ pub(super) fn sweep(
 ) -> Result<ExitCode, CliError> {
     let options = (&arguments.hessian, &arguments.check);
     let matrix = Matrix::new(options, wanted, problem, points, &mut plan)?;
+    let mut localiser = EntryLocaliser::new(&arguments.localise, (problem, &plan, points))?;
     let default = || PathBuf::from(format!("{}-hessian", problem.name));
     let folder = arguments.out.clone().unwrap_or_else(default);
     let dynamic: usize =
@@ -335,73 +328,47 @@ pub(super) fn sweep(
     let integrations = points.len() * (problem.simulation_count() + 2 * plan.eps.len() * dynamic);
     let engines = engines::choose(&arguments.solver, problem, settings, integrations)?;
     let evaluator = matrix.evaluator(problem, settings, &engines)?;
+    // The file may lie in that folder.
+    let known = arguments.outcome.known(problem, Things::Entries)?;
     let _lock = result_folder(&folder, arguments.replacing())?;
-    let outcome = Outcome::open(&arguments.outcome, None)?;
+    let outcome = Outcome::open(&arguments.outcome, known)?;
     if !manner.quiet {
         eprintln!("engine: {} ({})", engines.probes.describe(), engines.reason);
     }
-    let failed = |name: &str| CliError::output(folder.join(name));
-    let create = |name: &str| Output::create(&folder.join(name));
-    let mut point_table =
-        PointTable::new(create("points.csv")?, problem).map_err(failed("points.csv"))?;
-    let mut failures =
-        FailureTable::new(create("failures.csv")?, problem).map_err(failed("failures.csv"))?;
-    let progress = sweep::progress_bar(points.len(), manner);
-    let mut sink = |judged: &JudgedHessian<'_>| -> Result<(), CliError> {
-        let place = judged.point.position();
-        let (id, theta) = (&points.ids[place], &points.theta_scaled[place]);
-        if judged.is_first {
-            point_table.add(id, theta, judged.result).map_err(failed("points.csv"))?;
-            progress.inc(1);
-        }
-        // A point's own failure is the same with further columns.
-        if judged.is_first || judged.result.objective.is_ok() {
-            failures.add(id, judged.result).map_err(failed("failures.csv"))?;
-        }
-        Ok(())
+    let mut reports = PointReports::open(&folder, (problem, points), manner)?;
+    let mut sink = |judged: &JudgedHessian<'_>| {
+        localiser.see(judged);
+        reports.add(judged.point, judged.result, judged.is_first)
     };
-    let summary = matrix.judge(&evaluator, &engines, points, &plan, &mut sink)?;
-    progress.finish_and_clear();
-    let finish = |name: &str, out: std::io::Result<Output>| {
-        out.and_then(Output::finish).map_err(failed(name))
-    };
+    let mut summary = matrix.judge(&evaluator, &engines, points, &plan, &mut sink)?;
+    let localisation = localiser.finish((problem, settings), &engines, &mut summary)?;
+    let mut cases = hessian_cases(problem, &summary, &points.ids, EntryFails::Consistently);
+    let ended = outcome.end(NAME, &mut cases);
     let gradient = "own, forward tangents".to_owned();
     let counted = &summary.points;
     let mut record =
         sweep::record(arguments, problem, &plan, &engines, &evaluator, counted, gradient)?;
     record.hessian = Some(matrix.description());
-    let json = serde_json::to_string_pretty(&record)
-        .map_err(|e| failed("run.json")(std::io::Error::other(e)))?;
-    let entries = create(HESSIAN)?;
+    record.baseline.clone_from(&ended.record);
+    let entries = Output::create(&folder.join(HESSIAN))?;
     let asymmetries = matrix.asymmetries();
-    finish(HESSIAN, write_hessian(entries, problem, &summary, asymmetries, &points.ids))?;
-    finish("points.csv", point_table.finish())?;
-    finish("failures.csv", failures.finish())?;
-    let mut run_json = create("run.json")?;
-    writeln!(run_json, "{json}").map_err(failed("run.json"))?;
-    run_json.finish().map_err(failed("run.json"))?;
-    remove_stale(&folder, &OTHERS)?;
-    let properties =
-        record.properties().map_err(|e| failed("run.json")(std::io::Error::other(e)))?;
-    let cases = hessian_cases(problem, &summary, &points.ids, EntryFails::Consistently);
+    let written = write_hessian(entries, problem, &summary, asymmetries, &points.ids);
+    finish_table(&folder, HESSIAN, written)?;
+    reports.finish(&record, &OTHERS)?;
+    if let Some(found) = &localisation {
+        found.write(&folder, problem)?;
+    }
+    report::write(ReportKind::Hessian, &folder, &folder.join("report.html"))?;
+    let properties = record
+        .properties()
+        .map_err(|e| CliError::output(folder.join("run.json"))(std::io::Error::other(e)))?;
     outcome.write(problem, &properties, &cases)?;
 
     let style = Style { colours: manner.colours, detailed: false };
     let mut text = hessian_table(problem, &summary, asymmetries, &points.ids, style);
-    text.push_str(&format!(
-        "{} points ({} failed), {} integrations; {} steps, rtol {:e}, atol {:e}\nreports in {}\n",
-        counted.points,
-        counted.failed_points,
-        counted.lanes,
-        arguments.check.steps.word(),
-        settings.rtol,
-        settings.atol,
-        folder.display()
-    ));
-    for note in counted.notes(problem, settings.atol) {
-        text.push_str(&format!("note: {note}\n"));
-    }
-    std::io::stdout().write_all(text.as_bytes()).map_err(CliError::output("-"))?;
-    let is_bad = summary.pairs.iter().any(|pair| pair.statistics.is_consistent_failure);
-    Ok(if is_bad { ExitCode::from(1) } else { ExitCode::SUCCESS })
+    text.extend(localisation.map(|found| found.table(problem, style)));
+    text.push_str(&sweep_lines(problem, counted, (&arguments.check, settings), &folder));
+    text.push_str(&ended.lines());
+    print(&text, None)?;
+    Ok(exit_code(&[ended]))
 }

@@ -42,8 +42,9 @@ impl Mode {
 #[derive(Debug, Clone, Args)]
 pub struct LocaliseOptions {
     /// Say which rows carry a mismatch: own derivatives are judged for each group of rows; of a
-    /// gradient from a file it is told which group's contribution is missing or there twice. Rows
-    /// are numbered as in the measurement table, from 1, through all measurement files.
+    /// gradient from a file, and of second derivatives that fail (--order 1), it is told which group's
+    /// contribution is missing or there twice. Rows are numbered as in the measurement table, from 1,
+    /// through all measurement files.
     #[arg(long, value_name = "condition|observable|time|row")]
     pub by: Option<GroupKind>,
     /// Check the derivatives of the objective, or those of every residual (h(y) - h(m))/sigma on
@@ -55,12 +56,21 @@ pub struct LocaliseOptions {
 impl LocaliseOptions {
     /// The groups asked for, if they are not too many.
     fn groups(&self, problem: &OdeProblem, plan: &CheckPlan) -> Result<Option<Groups>, CliError> {
+        self.groups_of(problem, (plan.parameters.len(), "parameters"))
+    }
+
+    /// The groups that so many things are to be told apart by.
+    pub(super) fn groups_of(
+        &self,
+        problem: &OdeProblem,
+        (things, word): (usize, &str),
+    ) -> Result<Option<Groups>, CliError> {
         let Some(kind) = self.by else { return Ok(None) };
         let groups = Groups::new(problem, kind);
-        let (parameters, count) = (plan.parameters.len(), groups.names.len());
-        if !is_affordable(&groups, plan) {
+        let count = groups.names.len();
+        if count.saturating_mul(things) > MOST_PAIRS {
             return Err(usage(format!(
-                "--by {kind}: {parameters} parameters times {count} groups are too many (at most \
+                "--by {kind}: {things} {word} times {count} groups are too many (at most \
                  {MOST_PAIRS} pairs); choose some with --parameters"
             )));
         }
@@ -224,7 +234,7 @@ fn diagnose(problem: &OdeProblem, found: &[Finding], summary: &mut CheckSummary)
 }
 
 const GROUPS: &str = "groups.csv";
-const ATTRIBUTION: &str = "attribution.csv";
+pub(super) const ATTRIBUTION: &str = "attribution.csv";
 
 impl Localisation {
     /// Writes `groups.csv` or `attribution.csv`; what an earlier run left of them goes.

@@ -1,13 +1,13 @@
 //! What an optimisation writes and shows while it runs.
 
 use super::output::Output;
+use super::record::write_record;
 use super::{CliError, Manner};
 use crate::model::OdeProblem;
 use crate::optimize::{Iteration, Optimum};
-use crate::report::{HistoryTable, OptimizeRecord, write_optima};
+use crate::report::{HistoryTable, OptimizeRecord, ReportKind, write_optima};
 use crate::startpoints::{Points, write_csv};
 use indicatif::{ProgressBar, ProgressStyle};
-use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 /// Files under way.
@@ -46,11 +46,8 @@ impl Files {
             .and_then(Output::finish)
             .map_err(failed("optima.csv"))?;
         history.finish().and_then(Output::finish).map_err(failed("history.csv"))?;
-        let json = serde_json::to_string_pretty(record)
-            .map_err(|e| failed("run.json")(io::Error::other(e)))?;
-        let mut out = create("run.json")?;
-        writeln!(out, "{json}").and_then(|()| out.finish()).map_err(failed("run.json"))?;
-        super::report::write(&folder, &folder.join("report.html"))
+        write_record(&folder, record)?;
+        super::report::write(ReportKind::Optima, &folder, &folder.join("report.html"))
     }
 }
 

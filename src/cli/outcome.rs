@@ -4,7 +4,7 @@ use super::CliError;
 use super::options::usage;
 use super::output::Output;
 use crate::model::OdeProblem;
-use crate::report::{Baseline, BaselineRecord, Case, CaseResult, digest, write_junit};
+use crate::report::{Baseline, BaselineRecord, Case, CaseResult, Things, digest, write_junit};
 use clap::Args;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -18,7 +18,8 @@ pub struct OutcomeOptions {
     pub junit: Option<PathBuf>,
     /// Failures that are known and do not make the exit status 1; new ones do. The parameters.csv of
     /// an earlier sweep, or another CSV file with the columns parameter and consistent_failure (yes
-    /// or no), and perhaps source, where the failure is one gradient's only.
+    /// or no), and perhaps source, where the failure is one gradient's only. With --order 1 the
+    /// hessian.csv of an earlier sweep, or a file with the column parameter2, too.
     #[arg(long, value_name = "FILE.csv")]
     pub baseline: Option<PathBuf>,
 }
@@ -41,9 +42,9 @@ impl OutcomeOptions {
     }
 
     /// Reads the known failures.
-    pub fn known(&self, problem: &OdeProblem) -> Result<Option<Known>, CliError> {
+    pub fn known(&self, problem: &OdeProblem, of: Things) -> Result<Option<Known>, CliError> {
         let Some(path) = &self.baseline else { return Ok(None) };
-        let baseline = Baseline::read(path, &problem.parameters)?;
+        let baseline = Baseline::read(path, &problem.parameters, of)?;
         let sha256 = digest(path).map_err(CliError::output(path))?;
         Ok(Some(Known(path.clone(), sha256, baseline)))
     }

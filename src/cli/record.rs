@@ -3,13 +3,17 @@
 use super::CliError;
 use super::engines::Engines;
 use super::options::SolverOptions;
+use super::output::Output;
 use super::sweep::Arguments;
 use crate::check::{CheckPlan, CheckSummary, GroupKind};
 use crate::index::ParameterIdx;
 use crate::model::OdeProblem;
 use crate::report::{RunRecord, digest};
 use crate::sweep::Evaluator;
+use serde::Serialize;
 use std::collections::BTreeMap;
+use std::io::Write;
+use std::path::Path;
 
 /// What the objective is made of.
 pub(super) fn objective_words(problem: &OdeProblem, solver: &SolverOptions) -> &'static str {
@@ -24,7 +28,7 @@ pub(super) fn objective_words(problem: &OdeProblem, solver: &SolverOptions) -> &
 /// business.
 pub(super) fn input_digests(problem: &OdeProblem) -> Result<BTreeMap<String, String>, CliError> {
     let mut inputs = BTreeMap::new();
-    let folder = problem.petab.path.parent().unwrap_or(std::path::Path::new(""));
+    let folder = problem.petab.path.parent().unwrap_or(Path::new(""));
     for file in &problem.petab.files {
         let name = file.strip_prefix(folder).unwrap_or(file).to_string_lossy().into_owned();
         inputs.insert(name, digest(file).map_err(CliError::output(file))?);
@@ -120,4 +124,13 @@ pub(super) fn record(
     record.tangent_step_operations = evaluator.tangent_ops;
     record.notes.extend(summary.notes(problem, arguments.solver.atol));
     Ok(record)
+}
+
+/// Writes `run.json`.
+pub(super) fn write_record(folder: &Path, record: &impl Serialize) -> Result<(), CliError> {
+    let path = folder.join("run.json");
+    let json = serde_json::to_string_pretty(record)
+        .map_err(|e| CliError::output(&path)(std::io::Error::other(e)))?;
+    let mut out = Output::create(&path)?;
+    writeln!(out, "{json}").and_then(|()| out.finish()).map_err(CliError::output(path))
 }

@@ -2,7 +2,7 @@
 
 use super::CliError;
 use super::output::Output;
-use crate::report::{Rasteriser, optima_page, optima_plots, sweep_page, sweep_plots};
+use crate::report::{Rasteriser, ReportKind};
 use clap::{Args, ValueEnum};
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -11,9 +11,9 @@ use std::process::ExitCode;
 /// Make the page of a sweep or an optimisation again, from the files in its folder.
 ///
 /// Of an optimisation it reads run.json, optima.csv and history.csv; of a sweep run.json,
-/// parameters.csv, eps.csv, where.csv, points.csv and best.csv. Writes one HTML file with plots, which
-/// needs no other file and no network. With --plots the plots alone are written, each
-/// as an SVG or PNG file with its legend.
+/// parameters.csv, eps.csv, where.csv, points.csv and best.csv; of a sweep with --order 1 run.json and
+/// hessian.csv. Writes one HTML file with plots, which needs no other file and no network. With
+/// --plots the plots alone are written, each as an SVG or PNG file with its legend.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  \
     gradsweep report stat5-sweep                    stat5-sweep/report.html\n  \
@@ -21,7 +21,8 @@ use std::process::ExitCode;
     gradsweep report stat5-sweep --out - | gzip > stat5.html.gz\n  \
     gradsweep report stat5-sweep --plots plots      verdicts.svg, differences.svg, ... in plots/\n  \
     gradsweep report stat5-sweep --plots plots --format png\n  \
-    gradsweep report stat5-optima --plots plots     waterfall.svg, parameters.svg, descent.svg\n\n\
+    gradsweep report stat5-optima --plots plots     waterfall.svg, parameters.svg, descent.svg\n  \
+    gradsweep report stat5-hessian --plots plots    verdicts.svg, matrix.svg\n\n\
     SVG becomes PDF with other programs:\n  \
     inkscape plots/verdicts.svg --export-filename verdicts.pdf")]
 pub struct Arguments {
@@ -50,7 +51,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, CliError> {
         return write_plots(&arguments.folder, folder, arguments.format);
     }
     let out = arguments.out.clone().unwrap_or_else(|| arguments.folder.join("report.html"));
-    write(&arguments.folder, &out)?;
+    write(ReportKind::of(&arguments.folder), &arguments.folder, &out)?;
     if out != Path::new("-") {
         let text = format!("report in {}\n", out.display());
         std::io::stdout().write_all(text.as_bytes()).map_err(CliError::output("-"))?;
@@ -58,21 +59,15 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, CliError> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Writes the page of a folder, a sweep's or an optimisation's, to a file.
-pub(super) fn write(folder: &Path, out: &Path) -> Result<(), CliError> {
-    let page = match folder.join("optima.csv").exists() {
-        true => optima_page(folder)?,
-        false => sweep_page(folder)?,
-    };
+/// Writes the page of a folder to a file.
+pub(super) fn write(kind: ReportKind, folder: &Path, out: &Path) -> Result<(), CliError> {
+    let page = kind.page(folder)?;
     let mut file = Output::create(out)?;
     file.write_all(page.as_bytes()).and_then(|()| file.finish()).map_err(CliError::output(out))
 }
 
 fn write_plots(results: &Path, folder: &Path, format: Format) -> Result<ExitCode, CliError> {
-    let plots = match results.join("optima.csv").exists() {
-        true => optima_plots(results)?,
-        false => sweep_plots(results)?,
-    };
+    let plots = ReportKind::of(results).plots(results)?;
     std::fs::create_dir_all(folder).map_err(CliError::output(folder))?;
     let rasteriser = (format == Format::Png).then(Rasteriser::default);
     for plot in &plots {

@@ -4,13 +4,15 @@ use super::CliError;
 use super::detail::{CHECKS, DetailOptions, DetailOutput};
 use super::localise::remove_stale;
 use super::output::Output;
+use super::record::write_record;
 use crate::check::{CheckSummary, JudgedPoint};
 use crate::model::OdeProblem;
 use crate::report::{
-    CheckTable, FailureTable, PointTable, RunRecord, write_eps, write_parameters, write_where,
+    CheckTable, FailureTable, PointTable, ReportKind, RunRecord, write_eps, write_parameters,
+    write_where,
 };
 use crate::sweep::PointResult;
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 
 /// Files under way.
@@ -80,8 +82,6 @@ impl<'a> Reports<'a> {
         let finish = |name: &str, out: io::Result<Output>| {
             out.and_then(Output::finish).map_err(failed(name))
         };
-        let json = serde_json::to_string_pretty(record)
-            .map_err(|e| failed("run.json")(io::Error::other(e)))?;
         finish("parameters.csv", write_parameters(create("parameters.csv")?, problem, summary))?;
         finish("eps.csv", write_eps(create("eps.csv")?, problem, summary))?;
         finish("where.csv", write_where(create("where.csv")?, problem, summary))?;
@@ -94,9 +94,7 @@ impl<'a> Reports<'a> {
         finish("best.csv", best.finish())?;
         finish("points.csv", points.finish())?;
         finish("failures.csv", failures.finish())?;
-        let mut run_json = create("run.json")?;
-        writeln!(run_json, "{json}").map_err(failed("run.json"))?;
-        run_json.finish().map_err(failed("run.json"))?;
-        super::report::write(&folder, &folder.join("report.html"))
+        write_record(&folder, record)?;
+        super::report::write(ReportKind::Sweep, &folder, &folder.join("report.html"))
     }
 }

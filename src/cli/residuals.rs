@@ -1,25 +1,18 @@
 //! `--mode residuals` of `check` and `sweep`: the derivative of every measurement's residual.
 
 use super::folder::result_folder;
-use super::localise::remove_stale;
 use super::options::usage;
 use super::output::Output;
+use super::plain::{PointReports, Task, check_lines, finish_table, print, sweep_lines};
 use super::residual_gradient::JudgedResiduals;
 use super::{CliError, Manner, check, engines, sweep};
-use crate::check::{CheckPlan, PartSource, VerdictKind, check_residuals};
-use crate::model::OdeProblem;
+use crate::check::{PartSource, VerdictKind, check_residuals};
 use crate::report::{
-    FailureTable, PointTable, ResidualTable, Style, residual_tables, write_residual_parameters,
-    write_residual_rows,
+    ResidualTable, Style, residual_tables, write_residual_parameters, write_residual_rows,
 };
-use crate::startpoints::Points;
 use crate::sweep::{Evaluator, Settings};
-use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
-
-/// The problem, what to check of it, and where.
-type Task<'a> = (&'a OdeProblem, CheckPlan, &'a Points);
 
 /// Options that go with the objective only.
 fn refuse(by: bool, detailed: bool) -> Result<(), CliError> {
@@ -77,22 +70,12 @@ pub(super) fn check(
         })?;
     let style = Style { colours: manner.colours, detailed: false };
     text.push_str(&residual_tables(problem, &summary, &points.ids, style));
-    text.push_str(&format!(
-        "{}; {} steps; rtol {:e} atol {:e}\n",
-        engines.probes.describe(),
-        arguments.check.steps.word(),
-        settings.rtol,
-        settings.atol
-    ));
-    for note in problem.notes.iter().chain(&summary.points.notes(problem, settings.atol)) {
-        text.push_str(&format!("note: {note}\n"));
-    }
+    let told = (&arguments.check, settings);
+    text.push_str(&check_lines(problem, &summary.points, told, &engines));
     if let Some((table, path)) = table {
         table.finish().and_then(Output::finish).map_err(CliError::output(path))?;
     }
-    if arguments.out.as_deref() != Some(Path::new("-")) {
-        std::io::stdout().write_all(text.as_bytes()).map_err(CliError::output("-"))?;
-    }
+    print(&text, arguments.out.as_deref())?;
     Ok(if any_failed { ExitCode::from(1) } else { ExitCode::SUCCESS })
 }
 
@@ -133,69 +116,30 @@ pub(super) fn sweep(
     let evaluator = Evaluator::new(problem, settings, engines.probes.as_ref(), tangents)?;
     let (gradient, allowance) = (judged.gradient(), judged.allowance());
     let source = PartSource { gradient: &gradient, allowance: &allowance };
-    let failed = |name: &str| CliError::output(folder.join(name));
-    let create = |name: &str| Output::create(&folder.join(name));
-    let mut point_table =
-        PointTable::new(create("points.csv")?, problem).map_err(failed("points.csv"))?;
-    let mut failures =
-        FailureTable::new(create("failures.csv")?, problem).map_err(failed("failures.csv"))?;
-    let progress = sweep::progress_bar(points.len(), manner);
+    let mut reports = PointReports::open(&folder, (problem, points), manner)?;
     let summary =
         check_residuals(&evaluator, &points.theta_scaled, &plan, source, &mut |judged| -> Result<
             (),
             CliError,
         > {
-            let place = judged.point.position();
-            let (id, theta) = (&points.ids[place], &points.theta_scaled[place]);
-            if judged.is_first {
-                point_table.add(id, theta, judged.result).map_err(failed("points.csv"))?;
-                progress.inc(1);
-            }
-            // A point's own failure is the same with further parameters.
-            if judged.is_first || judged.result.objective.is_ok() {
-                failures.add(id, judged.result).map_err(failed("failures.csv"))?;
-            }
-            Ok(())
+            reports.add(judged.point, judged.result, judged.is_first)
         })?;
-    progress.finish_and_clear();
-    let finish = |name: &str, out: std::io::Result<Output>| {
-        out.and_then(Output::finish).map_err(failed(name))
-    };
     let gradient = judged.describe();
     let record =
         sweep::record(arguments, problem, &plan, &engines, &evaluator, &summary.points, gradient)?;
-    let json = serde_json::to_string_pretty(&record)
-        .map_err(|e| failed("run.json")(std::io::Error::other(e)))?;
+    let create = |name: &str| Output::create(&folder.join(name));
     let parameters = create("parameters.csv")?;
-    finish(
-        "parameters.csv",
-        write_residual_parameters(parameters, problem, &summary, &points.ids),
-    )?;
+    let written = write_residual_parameters(parameters, problem, &summary, &points.ids);
+    finish_table(&folder, "parameters.csv", written)?;
     let rows = create("residuals.csv")?;
-    finish("residuals.csv", write_residual_rows(rows, problem, &summary, &points.ids))?;
-    finish("points.csv", point_table.finish())?;
-    finish("failures.csv", failures.finish())?;
-    let mut run_json = create("run.json")?;
-    writeln!(run_json, "{json}").map_err(failed("run.json"))?;
-    run_json.finish().map_err(failed("run.json"))?;
-    remove_stale(&folder, &OTHERS)?;
+    let written = write_residual_rows(rows, problem, &summary, &points.ids);
+    finish_table(&folder, "residuals.csv", written)?;
+    reports.finish(&record, &OTHERS)?;
 
     let style = Style { colours: manner.colours, detailed: false };
     let mut text = residual_tables(problem, &summary, &points.ids, style);
-    text.push_str(&format!(
-        "{} points ({} failed), {} integrations; {} steps, rtol {:e}, atol {:e}\nreports in {}\n",
-        summary.points.points,
-        summary.points.failed_points,
-        summary.points.lanes,
-        arguments.check.steps.word(),
-        settings.rtol,
-        settings.atol,
-        folder.display()
-    ));
-    for note in summary.points.notes(problem, settings.atol) {
-        text.push_str(&format!("note: {note}\n"));
-    }
-    std::io::stdout().write_all(text.as_bytes()).map_err(CliError::output("-"))?;
+    text.push_str(&sweep_lines(problem, &summary.points, (&arguments.check, settings), &folder));
+    print(&text, None)?;
     let any_failed = summary.points.parameters.iter().any(|p| p.is_consistent_failure);
     Ok(if any_failed { ExitCode::from(1) } else { ExitCode::SUCCESS })
 }

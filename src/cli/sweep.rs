@@ -21,7 +21,7 @@ use super::sources::{Named, Sources};
 use super::{CliError, Manner};
 use crate::check::{self, CheckPlan, CheckSummary, JudgedPoint, Source};
 use crate::model::OdeProblem;
-use crate::report::{Style, diagnosis_lines, parameter_table, sweep_cases, where_lines};
+use crate::report::{Style, Things, diagnosis_lines, parameter_table, sweep_cases, where_lines};
 use crate::sweep::Flight;
 use crate::sweep::{Evaluator, Journal, PointResult};
 use clap::Args;
@@ -38,8 +38,9 @@ use std::thread;
 /// Writes run.json, points.csv, checks.csv, best.csv, parameters.csv, eps.csv, where.csv,
 /// failures.csv and a page with plots, report.html; with --by groups.csv or attribution.csv. With
 /// --mode residuals: run.json, points.csv, residuals.csv, parameters.csv, failures.csv. With --order
-/// 1: run.json, points.csv, hessian.csv, failures.csv. Where points are optima: at_optimum.csv. With several gradients each has such files in
-/// a folder of its own; parameters.csv of all and sources.csv, which compares them, stand beside these.
+/// 1: run.json, points.csv, hessian.csv, failures.csv, report.html. Where points are optima:
+/// at_optimum.csv. With several gradients each has such files in a folder of its own; parameters.csv
+/// of all and sources.csv, which compares them, stand beside these.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  \
     gradsweep sweep data/stat5                               1,000 points, reports in stat5-sweep/\n  \
@@ -134,8 +135,8 @@ pub(super) fn carry_out(
             arguments.consistent
         )));
     }
-    let (localise, asked) = (&arguments.localise, &arguments.outcome);
-    let hessian = arguments.hessian.wanted(&arguments.check, localise, asked, false)?;
+    let localise = &arguments.localise;
+    let hessian = arguments.hessian.wanted(&arguments.check, localise, false)?;
     let other = match (localise.mode, &hessian) {
         (Mode::Residuals, _) => Some("--mode residuals"),
         (_, Some(_)) => Some("--order 1"),
@@ -168,7 +169,7 @@ pub(super) fn carry_out(
         .iter()
         .map(|n| Localiser::for_sweep(&arguments.localise, &problem, &plan, &n.judged))
         .collect::<Result<Vec<_>, _>>()?;
-    let known = arguments.outcome.known(&problem)?;
+    let known = arguments.outcome.known(&problem, Things::Parameters)?;
     let folder =
         arguments.out.clone().unwrap_or_else(|| default_folder(arguments, &problem, &sources));
     sources.suit(&folder)?;

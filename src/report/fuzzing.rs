@@ -1,6 +1,6 @@
 //! A sweep's folder as one text: what the fuzz target and `tests/fuzz_smoke.rs` feed.
 
-use super::{sweep_page, sweep_plots};
+use super::ReportKind;
 use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
@@ -32,7 +32,8 @@ pub fn folder(text: &str, at: &Path) -> io::Result<bool> {
     for (name, content) in &files {
         std::fs::write(at.join(name), content)?;
     }
-    let (page, plots) = match (sweep_page(at), sweep_plots(at)) {
+    let kind = ReportKind::of(at);
+    let (page, plots) = match (kind.page(at), kind.plots(at)) {
         (Ok(page), Ok(plots)) => (page, plots),
         (Err(error), _) | (_, Err(error)) => {
             assert!(!error.to_string().is_empty());

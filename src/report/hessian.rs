@@ -107,7 +107,7 @@ pub fn write_hessian<W: Write>(
             }
             None => record.extend([const { String::new() }; 5]),
         }
-        record.push(pair.mark.map_or(String::new(), |mark| mark.to_string()));
+        record.push(pair.diagnosis().unwrap_or_default());
         writer.write_record(&record)?;
     }
     into_inner(writer)
@@ -172,7 +172,7 @@ pub fn hessian_table(
 fn diagnoses(problem: &OdeProblem, summary: &HessianSummary) -> String {
     let mut by_mark: Vec<(String, Vec<&PairStatistics>)> = Vec::new();
     for pair in &summary.pairs {
-        let Some(mark) = pair.mark.map(|mark| mark.to_string()) else { continue };
+        let Some(mark) = pair.diagnosis() else { continue };
         match by_mark.iter_mut().find(|(known, _)| *known == mark) {
             Some((_, pairs)) => pairs.push(pair),
             None => by_mark.push((mark, vec![pair])),

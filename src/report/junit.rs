@@ -149,10 +149,7 @@ pub fn hessian_cases(
                     worst.bound
                 ));
             }
-            let message = match &pair.mark {
-                Some(mark) => mark.to_string(),
-                None => format!("failure: {counts}"),
-            };
+            let message = pair.diagnosis().unwrap_or_else(|| format!("failure: {counts}"));
             CaseResult::Failed { message, details }
         } else {
             undecided(&statistics.counts).unwrap_or(CaseResult::Passed)

@@ -17,16 +17,14 @@ mod simulations;
 mod sources;
 mod terminal;
 
-pub use baseline::{Baseline, BaselineError, BaselineRecord};
+pub use baseline::{Baseline, BaselineError, BaselineRecord, Things};
 pub use csv_tables::{
     CheckTable, FailureTable, PointTable, write_eps, write_parameters, write_tolerances,
     write_where,
 };
 pub use eps_grid::{eps_grid_table, name as eps_grid_name, write_best_eps, write_eps_grid};
 pub use hessian::{HessianTable, hessian_table, write_hessian};
-pub use html::{
-    Plot, ReportError, eps_grid_plot, optima_page, optima_plots, sweep_page, sweep_plots,
-};
+pub use html::{Plot, ReportError, ReportKind, eps_grid_plot};
 pub use junit::{
     Case, CaseResult, CheckCases, EntryFails, hessian_cases, sweep_cases, write_junit,
 };

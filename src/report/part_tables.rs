@@ -5,6 +5,7 @@ use crate::check::{
     Attribution, Contributor, GroupSummary, Groups, JudgedParts, ResidualSummary, VerdictKind,
     WorstCell, row_numbers,
 };
+use crate::index::ParameterIdx;
 use crate::model::OdeProblem;
 use crate::objective::NoiseModel;
 use std::io::{self, Write};
@@ -51,35 +52,31 @@ fn worst_cells(worst: Option<&WorstCell>, ids: &[String]) -> [String; 5] {
     [ids[worst.point.position()].clone(), gradient, estimate, bound, error]
 }
 
-/// `attribution.csv`: how the mismatch of another tool's gradient compares with the derivatives of
-/// groups of rows.
+/// `attribution.csv`: how the mismatch of another tool's gradient, or of second derivatives, compares
+/// with the derivatives of groups of rows. Of second derivatives there is the column `parameter2`.
 pub fn write_attributions<W: Write>(
     out: W,
     problem: &OdeProblem,
     attributions: &[Attribution],
 ) -> io::Result<W> {
     let mut writer = csv::Writer::from_writer(out);
-    writer.write_record([
-        "by",
-        "group",
-        "parameter",
-        "points",
-        "missing",
-        "twice",
-        "noise_missing",
-        "log_sigma_missing",
-        "mismatch_over_contribution",
-        "explained",
-    ])?;
+    let mut header = vec!["by", "group", "parameter"];
+    if attributions.iter().any(|a| a.along.is_some()) {
+        header.push("parameter2");
+    }
+    header.extend(["points", "missing", "twice", "noise_missing", "log_sigma_missing"]);
+    header.extend(["mismatch_over_contribution", "explained"]);
+    writer.write_record(&header)?;
     for a in attributions {
         let counts = [a.telling, a.missing, a.doubled, a.noise_missing, a.log_sigma_missing]
             .map(|n| n.to_string());
-        let id = &problem.parameters[a.parameter.position()].id;
+        let id = |p: ParameterIdx| problem.parameters[p.position()].id.clone();
         let group = match &a.source {
             Contributor::Rows(_, name) => name.clone(),
             other => other.to_string(),
         };
-        let mut record = vec![a.kind.name().to_owned(), group, id.clone()];
+        let mut record = vec![a.kind.name().to_owned(), group, id(a.parameter)];
+        record.extend(a.along.map(id));
         record.extend(counts);
         record.extend([a.ratio, a.explained].map(number));
         writer.write_record(&record)?;

@@ -108,8 +108,9 @@ pub fn attribution_table(
     });
     for a in sorted.into_iter().take(MOST_LINES) {
         let counts = [a.telling, a.missing, a.doubled, a.noise_missing, a.log_sigma_missing];
-        let mut cells =
-            vec![Cell::new(&problem.parameters[a.parameter.position()].id), Cell::new(&a.source)];
+        let ids = [Some(a.parameter), a.along].into_iter().flatten();
+        let ids: Vec<&str> = ids.map(|p| problem.parameters[p.position()].id.as_str()).collect();
+        let mut cells = vec![Cell::new(ids.join(", ")), Cell::new(&a.source)];
         cells.extend(counts.map(|n| right(n.to_string())));
         let figure = |x: f64| right(if x.is_nan() { String::new() } else { short(x) });
         cells.extend([a.ratio, a.explained].map(figure));

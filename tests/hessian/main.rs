@@ -6,6 +6,8 @@
 mod dual;
 mod events;
 mod own;
+mod reports;
+mod rows;
 
 use dual::Dual;
 use std::collections::BTreeMap;
@@ -560,8 +562,9 @@ fn bad_input_is_refused() {
     for command in ["check", "sweep"] {
         refused(command, &["--gradient", "g.csv"], &["--gradient", "--hessian"]);
         refused(command, &["--mode", "residuals"], &["--mode", "--order 1"]);
-        refused(command, &["--by", "row"], &["--by", "--order 1"]);
-        refused(command, &["--baseline", "b.csv"], &["--baseline", "--order 1"]);
+        refused(command, &["--by", "row", "--hessian-kind", "fim"], &["--by", "full"]);
+        refused(command, &["--by", "colour"], &["--by", "colour", "observable"]);
+        refused(command, &["--baseline", "b.csv"], &["b.csv"]);
         refused(command, &["--gradient-rtol", "-1"], &["--gradient-rtol -1"]);
         refused(command, &["--hessian-kind", "bfgs"], &["bfgs", "gauss-newton"]);
     }

@@ -44,12 +44,12 @@ pub enum ReportError {
     )]
     Cell { file: PathBuf, line: u64, column: String, found: String, expected: &'static str },
     #[error(
-        "{}:{line}: the parameter `{id}` is in a row above already; \
+        "{}:{line}: `{id}` is in a row above already; \
          expected one row each",
         file.display()
     )]
     Twice { file: PathBuf, line: u64, id: String },
-    #[error("{}: has no rows; expected one for each parameter", file.display())]
+    #[error("{}: has no rows; expected at least one", file.display())]
     NoRows { file: PathBuf },
     #[error("the page's template: {reason}")]
     Template { reason: String },

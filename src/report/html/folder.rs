@@ -4,6 +4,7 @@ use super::ReportError;
 use super::run::Run;
 use super::table::Table;
 use super::text::clean;
+use super::verdicts::{VerdictColumns, Verdicts};
 use crate::check::{ErrorModel, Reason, VerdictKind};
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
@@ -14,8 +15,6 @@ pub(super) const MOST_POINTS: usize = 2000;
 const MOST_FAILING: usize = 24;
 /// ... or else those with the largest errors.
 const MOST_LARGE: usize = 12;
-/// Longer records are not read, in bytes.
-const LONGEST_RECORD: u64 = 1 << 26;
 
 /// What a sweep found.
 #[derive(Debug)]
@@ -35,17 +34,11 @@ pub(super) struct Sweep {
 #[derive(Debug)]
 pub(super) struct Parameter {
     pub(super) id: String,
-    /// Points by class, in the order of [`VerdictKind::ALL`].
-    pub(super) counts: [u64; VerdictKind::ALL.len()],
+    pub(super) verdicts: Verdicts,
     /// Inconclusive and failed points by reason, in the order of [`Reason::ALL`].
     pub(super) reasons: [u64; Reason::ALL.len()],
-    /// fail/(pass + fail), and its confidence interval.
-    pub(super) rate: f64,
-    pub(super) low: f64,
-    pub(super) high: f64,
     /// Largest |gradient − estimate|/|estimate|.
     pub(super) largest: f64,
-    pub(super) is_consistent: bool,
     /// What kind of mistake it looks like; empty where nothing is said.
     pub(super) diagnosis: String,
     /// Where it fails; empty where nothing is said.
@@ -57,7 +50,7 @@ pub(super) struct Parameter {
 
 impl Parameter {
     pub(super) fn count(&self, kind: VerdictKind) -> u64 {
-        VerdictKind::ALL.iter().position(|k| *k == kind).map_or(0, |i| self.counts[i])
+        self.verdicts.count(kind)
     }
 }
 
@@ -92,7 +85,7 @@ impl Sweep {
     /// Reads `run.json`, `parameters.csv`, `eps.csv`, `where.csv`, `points.csv` and `best.csv` of a
     /// folder.
     pub(super) fn read(folder: &Path) -> Result<Self, ReportError> {
-        let run = Run::read(folder.join("run.json"), LONGEST_RECORD)?;
+        let run = Run::read(folder)?;
         let mut table = Table::open(folder.join("parameters.csv"))?;
         let header = table.header.iter().map(clean).collect();
         let (mut parameters, cells) = read_parameters(&mut table)?;
@@ -107,28 +100,15 @@ impl Sweep {
 
 fn read_parameters(table: &mut Table) -> Result<(Vec<Parameter>, Vec<Vec<String>>), ReportError> {
     let mut expected = vec!["parameter"];
-    expected.extend(VerdictKind::ALL.map(VerdictKind::name));
-    let statistics = [
-        "failure_rate",
-        "failure_rate_low",
-        "failure_rate_high",
-        "error_max",
-        "consistent_failure",
-    ];
-    expected.extend(statistics);
+    expected.extend(VerdictColumns::names());
+    expected.push("error_max");
     let reasons = Reason::ALL.map(|r| format!("{}_{}", r.kind().name(), r.name()));
     expected.extend(reasons.iter().map(String::as_str));
     let models = DIFFERENCES.map(|d| ["a", "p", "s"].map(|name| format!("{d}_{name}")));
     expected.extend(models.iter().flatten().map(String::as_str));
     let id_at = table.column("parameter", &expected)?;
-    let mut counts_at = [0; VerdictKind::ALL.len()];
-    for (at, kind) in counts_at.iter_mut().zip(VerdictKind::ALL) {
-        *at = table.column(kind.name(), &expected)?;
-    }
-    let mut statistics_at = [0; 5];
-    for (at, name) in statistics_at.iter_mut().zip(statistics) {
-        *at = table.column(name, &expected)?;
-    }
+    let verdicts_at = VerdictColumns::find(table, &expected)?;
+    let largest_at = table.column("error_max", &expected)?;
     let mut reasons_at = [0; Reason::ALL.len()];
     for (at, name) in reasons_at.iter_mut().zip(&reasons) {
         *at = table.column(name, &expected)?;
@@ -137,7 +117,6 @@ fn read_parameters(table: &mut Table) -> Result<(Vec<Parameter>, Vec<Vec<String>
     for (at, name) in models_at.iter_mut().flatten().zip(models.iter().flatten()) {
         *at = table.column(name, &expected)?;
     }
-    let [rate_at, low_at, high_at, largest_at, consistent_at] = statistics_at;
     let diagnosis_at = table.header.iter().position(|h| h == "diagnosis");
     let (mut parameters, mut cells, mut ids) = (Vec::new(), Vec::new(), HashSet::new());
     while table.advance()? {
@@ -149,10 +128,7 @@ fn read_parameters(table: &mut Table) -> Result<(Vec<Parameter>, Vec<Vec<String>
                 id,
             });
         }
-        let mut counts = [0; VerdictKind::ALL.len()];
-        for (count, at) in counts.iter_mut().zip(counts_at) {
-            *count = table.count(at)?;
-        }
+        let verdicts = verdicts_at.read(table)?;
         let mut reasons = [0; Reason::ALL.len()];
         for (count, at) in reasons.iter_mut().zip(reasons_at) {
             *count = table.count(at)?;
@@ -161,20 +137,11 @@ fn read_parameters(table: &mut Table) -> Result<(Vec<Parameter>, Vec<Vec<String>
         for (model, at) in models.iter_mut().zip(models_at) {
             *model = read_model(table, at)?;
         }
-        let is_consistent = match table.text(consistent_at) {
-            "yes" => true,
-            "no" => false,
-            _ => return Err(table.bad_cell(consistent_at, "yes or no")),
-        };
         parameters.push(Parameter {
             id,
-            counts,
+            verdicts,
             reasons,
-            rate: table.number(rate_at)?,
-            low: table.number(low_at)?,
-            high: table.number(high_at)?,
             largest: table.number(largest_at)?,
-            is_consistent,
             diagnosis: diagnosis_at.map_or(String::new(), |at| clean(table.text(at))),
             location: String::new(),
             models,
@@ -257,9 +224,9 @@ fn read_eps(folder: &Path, parameters: &mut [Parameter]) -> Result<(), ReportErr
 fn badness(parameter: &Parameter) -> (bool, f64, f64, u64, u64, f64) {
     let known = |v: f64| if v.is_nan() { -1.0 } else { v };
     (
-        parameter.is_consistent,
-        known(parameter.low),
-        known(parameter.rate),
+        parameter.verdicts.is_consistent,
+        known(parameter.verdicts.low),
+        known(parameter.verdicts.rate),
         parameter.count(VerdictKind::GradientMissing),
         parameter.count(VerdictKind::Failed),
         known(parameter.largest),

@@ -13,8 +13,10 @@ const LABEL: f64 = 190.0;
 const HALVES: [[f64; 2]; 2] = [[200.0, 570.0], [586.0, 956.0]];
 /// The largest so many eps are shown.
 const MOST_EPS: usize = 60;
-/// Cells at least so wide have their number written in them.
-const WIDE: f64 = 44.0;
+/// Cells at least so wide have their number written in them, ...
+const WIDE: f64 = 43.0;
+/// ... or a dash, where there is none.
+const DASH: f64 = 4.0;
 /// Columns at least so wide have each their eps written above.
 const NARROW: f64 = 34.0;
 
@@ -80,7 +82,7 @@ pub(super) fn draw(parameters: &[Parameter]) -> Option<String> {
         let at = [LABEL, TOP + ROW * (i as f64 + 0.5) + 4.0];
         svg.row_label(at, &parameter.id);
     }
-    legend(&mut svg, bottom + 14.0, &colours);
+    legend(&mut svg, HALVES[0], bottom + 14.0, &colours);
     Some(svg.finish(
         "errors",
         "Median relative error by parameter and step size",
@@ -91,24 +93,37 @@ pub(super) fn draw(parameters: &[Parameter]) -> Option<String> {
 }
 
 fn cell(svg: &mut Svg, [x, y]: [f64; 2], width: f64, error: f64, title: &str, colours: &Scale) {
-    let size = [width - 1.0, ROW - 1.0];
-    let middle = [x + 0.5 * size[0], y + 0.5 * ROW + 3.5];
+    error_cell(svg, [x, y], [width - 1.0, ROW - 1.0], error, title, colours);
+}
+
+/// A tile of an error's colour, with the error where there is room.
+pub(super) fn error_cell(
+    svg: &mut Svg,
+    [x, y]: [f64; 2],
+    size: [f64; 2],
+    error: f64,
+    title: &str,
+    colours: &Scale,
+) {
+    let middle = [x + 0.5 * size[0], y + 0.5 * size[1] + 4.0];
     if error.is_nan() {
         svg.rect("absent", [x, y], size, &format!("{title}: no value"));
-        svg.text("tick", Anchor::Middle, middle, "–");
+        if size[0] >= DASH {
+            svg.text("tick", Anchor::Middle, middle, "–");
+        }
         return;
     }
     let fraction = colours.fraction(error);
     svg.tile(&colour(fraction), [x, y], size, &format!("{title}: {}", figures(error, 4)));
-    if width >= WIDE {
+    if size[0] >= WIDE {
         let class = if fraction < 0.55 { "on-dark" } else { "on-bright" };
         svg.text(class, Anchor::Middle, middle, &figures(error, 2));
     }
 }
 
-fn legend(svg: &mut Svg, top: f64, colours: &Scale) {
+/// The scale of colours between two places.
+pub(super) fn legend(svg: &mut Svg, [left, right]: [f64; 2], top: f64, colours: &Scale) {
     const PIECES: usize = 37;
-    let (left, right) = (HALVES[0][0], HALVES[0][1]);
     let width = (right - left) / PIECES as f64;
     for k in 0..PIECES {
         let fraction = (k as f64 + 0.5) / PIECES as f64;
@@ -119,7 +134,7 @@ fn legend(svg: &mut Svg, top: f64, colours: &Scale) {
         svg.line("axis", [colours.at(tick), top + 10.0], [colours.at(tick), top + 14.0]);
         svg.text("tick", Anchor::Middle, [colours.at(tick), top + 26.0], &figures(tick, 3));
     }
-    svg.text("tick", Anchor::End, [LABEL, top + 9.0], "median relative error");
+    svg.text("tick", Anchor::End, [left - 10.0, top + 9.0], "median relative error");
 }
 
 /// The colour at a fraction of the map, linear between its stops.

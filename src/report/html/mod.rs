@@ -5,10 +5,13 @@
 //! template's own escaping only.
 
 mod bars;
+mod entries;
 mod eps_panels;
 mod error;
 mod folder;
 mod heat;
+mod hessian;
+mod matrix;
 mod optima;
 mod page;
 mod plots;
@@ -17,8 +20,10 @@ mod scale;
 mod scatter;
 mod svg;
 mod table;
+mod template;
 mod text;
 mod vees;
+mod verdicts;
 
 pub use eps_panels::eps_grid_plot;
 pub use error::ReportError;
@@ -27,35 +32,50 @@ pub(super) use text::{clean, escape};
 
 use std::path::Path;
 
-/// The page of a folder that `gradsweep sweep` wrote; it is read anew, and the same files
-/// give the same bytes. What is held in memory grows with the parameters, not with the points.
-///
-/// # Errors
-/// Where a file is missing or malformed: its name, line and column.
-pub fn sweep_page(folder: &Path) -> Result<String, ReportError> {
-    page::page(&folder::Sweep::read(folder)?)
+/// What wrote a folder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ReportKind {
+    /// `gradsweep sweep` over gradients of the objective.
+    Sweep,
+    /// `gradsweep sweep --order 1`.
+    Hessian,
+    /// `gradsweep optimize`.
+    Optima,
 }
 
-/// The page of a folder that `gradsweep optimize` wrote.
-///
-/// # Errors
-/// As [`sweep_page`].
-pub fn optima_page(folder: &Path) -> Result<String, ReportError> {
-    optima::Optima::read(folder)?.page()
-}
+impl ReportKind {
+    /// By the tables that the folder holds.
+    pub fn of(folder: &Path) -> Self {
+        let holds = |name: &str| folder.join(name).exists();
+        match (holds("optima.csv"), holds("hessian.csv")) {
+            (true, _) => Self::Optima,
+            (false, true) => Self::Hessian,
+            (false, false) => Self::Sweep,
+        }
+    }
 
-/// The plots of an optimisation's page, each as an SVG file of its own.
-///
-/// # Errors
-/// As [`sweep_page`].
-pub fn optima_plots(folder: &Path) -> Result<Vec<Plot>, ReportError> {
-    Ok(optima::Optima::read(folder)?.plots())
-}
+    /// The page of such a folder; it is read anew, and the same files give the same bytes. What is
+    /// held in memory of a sweep grows with the parameters, not with the points.
+    ///
+    /// # Errors
+    /// Where a file is missing or malformed: its name, line and column.
+    pub fn page(self, folder: &Path) -> Result<String, ReportError> {
+        match self {
+            Self::Sweep => page::page(&folder::Sweep::read(folder)?),
+            Self::Hessian => hessian::page(folder),
+            Self::Optima => optima::Optima::read(folder)?.page(),
+        }
+    }
 
-/// The plots of a sweep's page, each as an SVG file of its own.
-///
-/// # Errors
-/// As [`sweep_page`].
-pub fn sweep_plots(folder: &Path) -> Result<Vec<Plot>, ReportError> {
-    Ok(plots::plots(&folder::Sweep::read(folder)?))
+    /// The plots of that page, each as an SVG file of its own.
+    ///
+    /// # Errors
+    /// As [`ReportKind::page`].
+    pub fn plots(self, folder: &Path) -> Result<Vec<Plot>, ReportError> {
+        match self {
+            Self::Sweep => Ok(plots::plots(&folder::Sweep::read(folder)?)),
+            Self::Hessian => hessian::plots(folder),
+            Self::Optima => Ok(optima::Optima::read(folder)?.plots()),
+        }
+    }
 }

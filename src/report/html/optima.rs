@@ -1,22 +1,19 @@
 //! The folder of an optimisation as a page: waterfall, parameters, descent.
 
-use super::ReportError;
-use super::page::{TEMPLATE, setting};
 use super::plots::{Entry, Plot, file, style_with};
 use super::run::Run;
 use super::scale::Scale;
 use super::svg::{Anchor, Svg, polyline};
 use super::table::Table;
 use super::text::{clean, figures};
+use super::{ReportError, template};
+use minijinja::context;
 use minijinja::value::Value;
-use minijinja::{AutoEscape, Environment, UndefinedBehavior, context};
 use std::collections::HashMap;
 use std::path::Path;
 
 const PAGE: &str = include_str!("optima.html");
 
-/// Longer records are not read, in bytes.
-const LONGEST_RECORD: u64 = 1 << 26;
 /// Starts in the plots of parameters and descents; in the table.
 const MOST_DRAWN: usize = 50;
 const MOST_ROWS: usize = 200;
@@ -63,7 +60,7 @@ pub(super) struct Optima {
 impl Optima {
     /// From the files of a folder that `gradsweep optimize` wrote.
     pub(super) fn read(folder: &Path) -> Result<Self, ReportError> {
-        let run = Run::read(folder.join("run.json"), LONGEST_RECORD)?;
+        let run = Run::read(folder)?;
         let mut table = Table::open(folder.join("optima.csv"))?;
         let columns: Vec<String> = table.header.iter().map(clean).collect();
         let objective = table.column("objective", &["point", "objective"])?;
@@ -129,21 +126,12 @@ impl Optima {
         let Self { run, columns, rows, .. } = self;
         let [waterfall, parameters, descent] =
             self.drawings().map(|(_, _, drawing)| Value::from_safe_string(drawing));
-        let style =
-            TEMPLATE.split_once("<style>").and_then(|(_, rest)| rest.split_once("</style>"));
-        let style = style.map_or("", |(style, _)| style);
         let cell = |text: &String| {
             let shown = text.parse().map_or_else(|_| text.clone(), |v: f64| figures(v, DIGITS));
             let is_whole = text.bytes().all(|b| b.is_ascii_digit());
             context! { text => text, shown => if is_whole { text.clone() } else { shown } }
         };
-        let settings: Vec<Value> = run
-            .settings
-            .iter()
-            .map(|(name, value)| context! { name => clean(name), value => setting(value) })
-            .collect();
         let filled = context! {
-            style => Value::from_safe_string(style.to_owned()),
             problem => run.text("problem")?,
             version => run.text("version")?,
             method => run.text("method")?,
@@ -164,15 +152,9 @@ impl Optima {
             columns => columns,
             is_cut => self.all > rows.len(),
             rows => rows.iter().map(|row| row.iter().map(cell).collect()).collect::<Vec<Vec<Value>>>(),
-            settings => settings,
+            settings => template::settings(run),
         };
-        let refused =
-            |error: minijinja::Error| ReportError::Template { reason: format!("{error:#}") };
-        let mut environment = Environment::new();
-        environment.set_undefined_behavior(UndefinedBehavior::Strict);
-        environment.set_auto_escape_callback(|_| AutoEscape::Html);
-        environment.add_template("optima.html", PAGE).map_err(refused)?;
-        environment.get_template("optima.html").and_then(|t| t.render(filled)).map_err(refused)
+        template::render(PAGE, filled)
     }
 }
 

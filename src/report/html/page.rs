@@ -1,15 +1,16 @@
 //! The page: what the template `page.html` is filled with.
 
+use super::bars::Bar;
 use super::folder::{MOST_POINTS, Parameter, Sweep};
-use super::text::{clean, figures};
+use super::svg::MOST_LETTERS;
+use super::text::shortened;
 use super::vees::Panel;
-use super::{ReportError, bars, heat, scatter, vees};
+use super::{ReportError, bars, heat, scatter, template, vees};
 use crate::check::VerdictKind;
+use minijinja::context;
 use minijinja::value::Value;
-use minijinja::{AutoEscape, Environment, UndefinedBehavior, context};
-use serde_json::Value as Json;
 
-pub(super) const TEMPLATE: &str = include_str!("page.html");
+const PAGE: &str = include_str!("page.html");
 
 /// Bars and heat map show the worst so many parameters.
 pub(super) const MOST_ROWS: usize = 200;
@@ -17,28 +18,20 @@ pub(super) const MOST_ROWS: usize = 200;
 pub(super) const MOST_VEES: usize = 24;
 /// The heading names the worst so many.
 const MOST_NAMED: usize = 12;
-/// Longer cells of the table, in bytes, are given room.
-const LONG: usize = 40;
-/// Digits of numbers in the table; all of them are in its tooltips.
-const DIGITS: usize = 4;
 
 /// The page of a sweep.
 pub(super) fn page(sweep: &Sweep) -> Result<String, ReportError> {
     let run = &sweep.run;
     let worst = &sweep.parameters[..sweep.parameters.len().min(MOST_ROWS)];
     let vees: Vec<&Parameter> = sweep.parameters.iter().take(MOST_VEES).collect();
-    let named = || sweep.parameters.iter().filter(|p| p.is_consistent).take(MOST_NAMED);
+    let named = || sweep.parameters.iter().filter(|p| p.verdicts.is_consistent).take(MOST_NAMED);
     let value = |p: &Parameter| context! { id => &p.id, diagnosis => &p.diagnosis, location => &p.location };
     let failing: Vec<Value> = named().map(value).collect();
     let diagnosed: Vec<Value> = named().filter(|p| !p.diagnosis.is_empty()).map(value).collect();
     let located = sweep.parameters.iter().filter(|p| !p.location.is_empty());
     let located: Vec<Value> = located.take(MOST_NAMED).map(value).collect();
-    let consistent = sweep.parameters.iter().filter(|p| p.is_consistent).count();
-    let settings: Vec<Value> = run
-        .settings
-        .iter()
-        .map(|(name, value)| context! { name => clean(name), value => setting(value) })
-        .collect();
+    let consistent = sweep.parameters.iter().filter(|p| p.verdicts.is_consistent).count();
+    let cells: Vec<&Vec<String>> = sweep.cells.iter().collect();
     let filled = context! {
         problem => run.text("problem")?,
         version => run.text("version")?,
@@ -57,7 +50,7 @@ pub(super) fn page(sweep: &Sweep) -> Result<String, ReportError> {
         unnamed => consistent.saturating_sub(MOST_NAMED),
         all_parameters => sweep.parameters.len(),
         rows => worst.len(),
-        bars => Value::from_safe_string(bars::draw(worst)),
+        bars => Value::from_safe_string(bars::draw(&bars_of(worst), &bars::PARAMETERS)),
         heat => heat::draw(worst).map(Value::from_safe_string),
         vees => panels(vees::draw(&vees)),
         vee_marks => vec![legend("plain", "mark plain", &vees::mark("plain", [5.0, 8.0])),
@@ -67,17 +60,23 @@ pub(super) fn page(sweep: &Sweep) -> Result<String, ReportError> {
         most_points => MOST_POINTS,
         has_failure => sweep.parameters.iter().any(|p| p.count(VerdictKind::Fail) > 0),
         verdicts => VerdictKind::ALL.map(verdict).to_vec(),
-        columns => columns(sweep),
-        table => table(sweep),
-        settings => settings,
+        table_id => "parameters",
+        columns => template::columns(&sweep.header, &cells),
+        table => template::rows(&cells),
+        settings => template::settings(run),
     };
-    let refused = |error: minijinja::Error| ReportError::Template { reason: format!("{error:#}") };
-    let mut environment = Environment::new();
-    environment.set_undefined_behavior(UndefinedBehavior::Strict);
-    environment.set_auto_escape_callback(|_| AutoEscape::Html);
-    environment.add_template("page.html", TEMPLATE).map_err(refused)?;
-    let template = environment.get_template("page.html").map_err(refused)?;
-    template.render(filled).map_err(refused)
+    template::render(PAGE, filled)
+}
+
+/// A bar for each parameter.
+pub(super) fn bars_of(parameters: &[Parameter]) -> Vec<Bar> {
+    let bar = |p: &Parameter| Bar {
+        id: p.id.clone(),
+        label: shortened(&p.id, MOST_LETTERS),
+        verdicts: p.verdicts,
+        reasons: p.reasons,
+    };
+    parameters.iter().map(bar).collect()
 }
 
 fn panels(panels: Vec<Panel>) -> Vec<Value> {
@@ -91,7 +90,7 @@ fn legend(name: &str, class: &str, d: &str) -> Value {
     context! { name => name.to_owned(), class => class.to_owned(), d => d.to_owned() }
 }
 
-fn verdict(kind: VerdictKind) -> Value {
+pub(super) fn verdict(kind: VerdictKind) -> Value {
     let meaning = match kind {
         VerdictKind::Pass => "gradient and differences agree",
         VerdictKind::Fail => "they differ by more than tolerance and bound",
@@ -105,47 +104,4 @@ fn verdict(kind: VerdictKind) -> Value {
     };
     let d = super::scatter::mark(kind, [7.0, 7.0]);
     context! { name => kind.name(), meaning => meaning, d => d }
-}
-
-/// The header of the table: a name, and whether the column's cells are numbers.
-fn columns(sweep: &Sweep) -> Vec<Value> {
-    let is_number = |k: usize| sweep.cells.iter().all(|row| number(&row[k]).is_some());
-    let column = |(k, name): (usize, &String)| context! { name => name, is_number => is_number(k) };
-    sweep.header.iter().enumerate().map(column).collect()
-}
-
-/// The cells of the table, shortened, with what the file has.
-fn table(sweep: &Sweep) -> Vec<Value> {
-    let cell = |text: &String| {
-        let value = number(text);
-        let shown = value.map_or_else(|| text.clone(), |v| figures(v, DIGITS));
-        // What is whole stays so: counts are not rounded.
-        let is_whole = text.bytes().all(|b| b.is_ascii_digit());
-        let shown = if is_whole { text.clone() } else { shown };
-        context! { text => text, shown => shown, is_number => value.is_some(), is_long => text.len() > LONG }
-    };
-    let row = |row: &Vec<String>| Value::from(row.iter().map(cell).collect::<Vec<_>>());
-    sweep.cells.iter().map(row).collect()
-}
-
-fn number(text: &str) -> Option<f64> {
-    text.parse().ok()
-}
-
-/// A setting as text, or as a list of named texts.
-pub(super) fn setting(value: &Json) -> Value {
-    let plain = |value: &Json| match value {
-        Json::String(text) => clean(text),
-        other => clean(&other.to_string()),
-    };
-    match value {
-        Json::Array(items) if items.is_empty() => Value::from("none"),
-        Json::Array(items) => Value::from(items.iter().map(plain).collect::<Vec<_>>().join(", ")),
-        Json::Object(members) => members
-            .iter()
-            .map(|(name, value)| context! { name => clean(name), value => plain(value) })
-            .collect::<Vec<Value>>()
-            .into(),
-        other => Value::from(plain(other)),
-    }
 }

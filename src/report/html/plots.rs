@@ -4,8 +4,9 @@
 //! no variables.
 
 use super::folder::{DIFFERENCES, Parameter, Sweep};
-use super::page::{MOST_ROWS, MOST_VEES, TEMPLATE};
+use super::page::{MOST_ROWS, MOST_VEES, bars_of};
 use super::svg::{Anchor, Svg, size};
+use super::template::STYLE;
 use super::text::shortened;
 use super::vees::Panel;
 use super::{bars, heat, scatter, vees};
@@ -42,6 +43,14 @@ pub(super) struct Entry {
     pub(super) word: &'static str,
 }
 
+impl Entry {
+    /// A box of a verdict's colour.
+    pub(super) fn of_verdict(kind: VerdictKind) -> Self {
+        let d = "M-5 -5h10v10h-10z".to_owned();
+        Self { class: format!("v-{}", kind.name()), d, word: kind.name() }
+    }
+}
+
 /// All plots of the page, in its order.
 pub(super) fn plots(sweep: &Sweep) -> Vec<Plot> {
     let style = style();
@@ -51,14 +60,15 @@ pub(super) fn plots(sweep: &Sweep) -> Vec<Plot> {
         plots
             .push(Plot { name: format!("{name}.svg"), svg: file(titles, legend, drawing, &style) });
     };
-    let boxes = |kind: VerdictKind| Entry {
-        class: format!("v-{}", kind.name()),
-        d: "M-5 -5h10v10h-10z".to_owned(),
-        word: kind.name(),
-    };
     let seen = |kind: &VerdictKind| worst.iter().any(|p| p.count(*kind) > 0);
-    let legend: Vec<Entry> = VerdictKind::ALL.into_iter().filter(seen).map(boxes).collect();
-    add("verdicts".to_owned(), &["Verdicts"], &legend, &bars::draw(worst));
+    let legend: Vec<Entry> =
+        VerdictKind::ALL.into_iter().filter(seen).map(Entry::of_verdict).collect();
+    add(
+        "verdicts".to_owned(),
+        &["Verdicts"],
+        &legend,
+        &bars::draw(&bars_of(worst), &bars::PARAMETERS),
+    );
     if let Some(drawing) = heat::draw(worst) {
         let title = "Error of the differences by step size";
         add("differences".to_owned(), &[title], &[], &drawing);
@@ -143,8 +153,8 @@ pub(super) fn style() -> String {
 
 /// Those, and the rules of the plots of another page.
 pub(super) fn style_with(page: &str) -> String {
-    let rules = part_of(TEMPLATE, PLOTS[0], PLOTS[1]).expect("the template marks them");
-    let theme = part_of(TEMPLATE, ":root {", "}").expect("the template has a theme");
+    let rules = part_of(STYLE, PLOTS[0], PLOTS[1]).expect("the style marks them");
+    let theme = part_of(STYLE, ":root {", "}").expect("the style has a theme");
     let more = part_of(page, PLOTS[0], PLOTS[1]).unwrap_or_default();
     let mut rules = format!("{rules}{more}.paper {{ fill: var(--ground); }}\n");
     let colours = theme.split(';').filter_map(|line| line.split_once(':'));

@@ -7,6 +7,9 @@ use serde_json::Value;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+/// Longer records are not read, in bytes.
+const LONGEST_RECORD: u64 = 1 << 26;
+
 /// The record of a run, its settings in the order of the file.
 #[derive(Debug)]
 pub(super) struct Run {
@@ -15,9 +18,10 @@ pub(super) struct Run {
 }
 
 impl Run {
-    /// Reads the record.
-    pub(super) fn read(file: PathBuf, limit: u64) -> Result<Self, ReportError> {
-        let bytes = read_bounded(&file, limit)?;
+    /// Reads the record of a folder.
+    pub(super) fn read(folder: &Path) -> Result<Self, ReportError> {
+        let file = folder.join("run.json");
+        let bytes = read_bounded(&file, LONGEST_RECORD)?;
         let settings: Settings =
             serde_json::from_slice(&bytes).map_err(|error| ReportError::Json {
                 file: file.clone(),

@@ -4,6 +4,9 @@ use super::scale::Scale;
 use super::text::{escape, figures, shortened};
 use std::fmt::Write;
 
+/// Longer ids of rows lose their middle.
+pub(super) const MOST_LETTERS: usize = 24;
+
 /// A drawing under construction. Lengths are in its own units, of about a pixel.
 pub(super) struct Svg {
     body: String,
@@ -70,14 +73,29 @@ impl Svg {
     }
 
     /// The id of a row, shortened to its room; all of it where it is pointed at.
-    pub(super) fn row_label(&mut self, [x, y]: [f64; 2], id: &str) {
-        const MOST: usize = 24;
+    pub(super) fn row_label(&mut self, place: [f64; 2], id: &str) {
+        self.label_of(place, &shortened(id, MOST_LETTERS), id);
+    }
+
+    /// A label that ends here; all of what it stands for where it is pointed at.
+    pub(super) fn label_of(&mut self, [x, y]: [f64; 2], label: &str, whole: &str) {
         let [x, y] = [x, y].map(place);
         self.push(&format!(
             "<text class=\"label\" text-anchor=\"end\" x=\"{x}\" y=\"{y}\">{}\
              <title>{}</title></text>",
-            escape(&shortened(id, MOST)),
-            escape(id)
+            escape(label),
+            escape(whole)
+        ));
+    }
+
+    /// A label that is read upwards from here.
+    pub(super) fn upright_label(&mut self, [x, y]: [f64; 2], label: &str, whole: &str) {
+        let [x, y] = [x, y].map(place);
+        self.push(&format!(
+            "<text class=\"label\" transform=\"translate({x} {y}) rotate(-90)\">{}\
+             <title>{}</title></text>",
+            escape(label),
+            escape(whole)
         ));
     }
 
