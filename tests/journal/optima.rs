@@ -66,6 +66,28 @@ fn a_killed_optimisation_goes_on() {
     }
 }
 
+/// A kill while the optima are checked, when they are written already, costs the check.
+#[test]
+fn an_optimisation_that_is_killed_while_it_checks_goes_on() {
+    let line = format!("optimize {} --starts 40 --engine cpu --check", data("stat5"));
+    let folder = tempfile::tempdir().unwrap();
+    well(folder.path(), &format!("{line} --out w"));
+    let expected = files(&folder.path().join("w"));
+    let optima = folder.path().join("k/optima.csv");
+    let again = format!("{line} --out k --resume");
+    let mut child = command(folder.path(), &again).spawn().unwrap();
+    while !optima.exists() {
+        assert!(child.try_wait().unwrap().is_none(), "ended without optima");
+        std::thread::sleep(Duration::from_micros(200));
+    }
+    child.kill().unwrap();
+    let was_killed = !child.wait().unwrap().success();
+    assert!(was_killed, "the check had ended before it could be killed");
+    assert!(files(&folder.path().join("k")) != expected, "nothing was left to do");
+    well(folder.path(), &again);
+    assert_same(&files(&folder.path().join("k")), &expected, "killed in its check");
+}
+
 /// A journal that is cut off or damaged anywhere behind its header loses rounds, no results.
 #[test]
 fn a_damaged_journal_of_rounds_costs_rounds() {

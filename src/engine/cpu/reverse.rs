@@ -153,7 +153,7 @@ fn parts(steps: usize, room: usize) -> Vec<Range<usize>> {
     let last = if steps <= room { steps } else { room.saturating_sub(checkpoints).max(short) };
     let before = steps.saturating_sub(last).next_multiple_of(short).min(steps);
     let starts = (0..before).step_by(short);
-    starts.map(|start| start..start + short).chain([before..steps]).collect()
+    starts.map(|start| start..start + short).chain(std::iter::once(before..steps)).collect()
 }
 
 /// A block of lanes on its way.
