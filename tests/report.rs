@@ -2,6 +2,10 @@
 //!
 //! What the page must show is what the CSV files beside it have.
 
+#[path = "hessian/page.rs"]
+mod page;
+
+use page::{elements, parsed, text_of};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -88,24 +92,6 @@ fn with_cell(text: &str, line: usize, cell: usize, value: &str) -> String {
     cells[cell] = value;
     lines[line] = cells.join(",");
     lines.join("\n") + "\n"
-}
-
-/// Runs `check` on the page as XML.
-fn parsed(page: &str, check: impl Fn(&roxmltree::Document<'_>)) {
-    let options = roxmltree::ParsingOptions { allow_dtd: true, ..Default::default() };
-    check(&roxmltree::Document::parse_with_options(page, options).unwrap());
-}
-
-/// The elements of a name, SVG or HTML.
-fn elements<'a, 'b>(
-    document: &'a roxmltree::Document<'b>,
-    name: &'static str,
-) -> impl Iterator<Item = roxmltree::Node<'a, 'b>> {
-    document.descendants().filter(move |n| n.is_element() && n.tag_name().name() == name)
-}
-
-fn text_of(node: roxmltree::Node<'_, '_>) -> String {
-    node.descendants().filter(|n| n.is_text()).filter_map(|n| n.text()).collect()
 }
 
 #[test]

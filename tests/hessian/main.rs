@@ -6,6 +6,7 @@
 mod dual;
 mod events;
 mod own;
+mod page;
 mod reports;
 mod rows;
 

@@ -1,5 +1,6 @@
 //! What people and build servers are told of second derivatives: the page, known failures.
 
+use super::page::{elements, parsed, text_of};
 use super::{Bench, K1, K2, Matrix, PARAMETERS, POINTS, SCALE_B, hessian};
 use std::fs;
 use std::process::{Command, Output};
@@ -16,23 +17,6 @@ fn gradsweep(bench: &Bench, arguments: &[&str]) -> Output {
 
 fn read(bench: &Bench, name: &str) -> String {
     fs::read_to_string(bench.path(name)).unwrap()
-}
-
-/// Runs `check` on a page as XML.
-fn parsed(page: &str, check: impl Fn(&roxmltree::Document<'_>)) {
-    let options = roxmltree::ParsingOptions { allow_dtd: true, ..Default::default() };
-    check(&roxmltree::Document::parse_with_options(page, options).unwrap());
-}
-
-fn elements<'a, 'b>(
-    document: &'a roxmltree::Document<'b>,
-    name: &'static str,
-) -> impl Iterator<Item = roxmltree::Node<'a, 'b>> {
-    document.descendants().filter(move |n| n.is_element() && n.tag_name().name() == name)
-}
-
-fn text_of(node: roxmltree::Node<'_, '_>) -> String {
-    node.descendants().filter(|n| n.is_text()).filter_map(|n| n.text()).collect()
 }
 
 #[test]
