@@ -6,7 +6,8 @@
 //! fail.
 
 use gradsweep::check::{
-    self, CheckPlan, Criteria, JudgedPoint, Label, Source, VerdictKind, own_allowance, own_gradient,
+    self, CheckPlan, Criteria, Evaluated, JudgedPoint, Label, Source, VerdictKind, own_allowance,
+    own_gradient,
 };
 use gradsweep::engine::EngineError;
 use gradsweep::engine::cpu::CpuEngine;
@@ -122,16 +123,19 @@ fn main() {
             let theirs = plan(&PYPESTO_EPS);
             let evaluator = prepare(settings, OwnGradients::None);
             let chunk = theirs.points_per_chunk(&evaluator);
-            let mut known = gradients.iter();
+            let mut gradients = gradients.iter();
             for points in points.theta_scaled.chunks(chunk) {
                 let evaluated = evaluator
                     .evaluate(points, &theirs.parameters, &theirs.eps, &no_refinement)
                     .expect("the CPU engine does not fail");
-                for (result, gradient) in evaluated.points.iter().zip(&mut known) {
+                for ((result, gradient), theta_scaled) in
+                    evaluated.points.iter().zip(&mut gradients).zip(points)
+                {
                     if result.objective.is_ok() {
                         let point = PointIdx::from_position(alive);
-                        let judged =
-                            check::judge_point(point, result, gradient.as_deref(), None, &theirs);
+                        let known = &problem.parameters;
+                        let at = Evaluated { point, theta_scaled, known, result };
+                        let judged = check::judge_point(&at, gradient.as_deref(), None, &theirs);
                         alive += 1;
                         rejected += usize::from(rejected_by_pypesto(&judged));
                     }

@@ -14,7 +14,7 @@ use gradsweep::index::{ParameterIdx, PointIdx};
 use gradsweep::model::{self, OdeProblem};
 use gradsweep::objective::Measure;
 use gradsweep::startpoints;
-use gradsweep::sweep::{Evaluator, Partition, PointParts, Settings, StepMode};
+use gradsweep::sweep::{Evaluator, Partition, PointParts, Settings, StepMode, no_further_eps};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::f64::consts::LN_10;
@@ -142,7 +142,7 @@ fn parts(problem: &OdeProblem, points: &[Vec<f64>], partition: &Partition<'_>) -
     let evaluator = Evaluator::new(problem, settings, &CpuEngine, Some(&CpuEngine)).unwrap();
     let wants = |_: &[_]| false;
     evaluator
-        .evaluate_parts(points, &all(problem), &[1e-3], partition, (&[], &wants))
+        .evaluate_parts(points, &all(problem), &[1e-3], partition, (&no_further_eps, &wants))
         .unwrap()
         .parts
 }
@@ -247,7 +247,7 @@ fn parts_add_up_to_the_references() {
         let evaluator = Evaluator::new(&problem, settings, &CpuEngine, Some(&CpuEngine)).unwrap();
         let points = [theta.clone()];
         let found = evaluator
-            .evaluate_parts(&points, &all(&problem), &[], &partition, (&[], &|_| false))
+            .evaluate_parts(&points, &all(&problem), &[], &partition, (&no_further_eps, &|_| false))
             .unwrap();
         for (j, expected) in gradient.iter().enumerate() {
             // dl/dθ = Σ z dz/dθ + dlnσ/dθ, and σ = 10^θ where a row has it.

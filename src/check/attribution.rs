@@ -12,7 +12,7 @@ use super::run::JudgedPoint;
 use super::verdict::VerdictKind;
 use crate::engine::EngineError;
 use crate::index::ParameterIdx;
-use crate::sweep::{Evaluator, PointParts};
+use crate::sweep::{Evaluator, PointParts, no_further_eps};
 use std::fmt;
 
 /// Failing points that are kept, in all and for each parameter.
@@ -222,8 +222,13 @@ pub fn attribute(
     let partition = groups.partition(true);
     let most = evaluator.points_per_chunk(&[], 0);
     attribute_by(failing, groups, most, &mut |thetas, parameters| {
-        let evaluated =
-            evaluator.evaluate_parts(thetas, parameters, &[], &partition, (&[], &|_| false))?;
+        let evaluated = evaluator.evaluate_parts(
+            thetas,
+            parameters,
+            &[],
+            &partition,
+            (&no_further_eps, &|_| false),
+        )?;
         Ok(evaluated.parts)
     })
 }

@@ -50,7 +50,9 @@ pub enum NoiseOrigin {
 /// The estimate from a ladder: extrapolated, or averaged where there are the steps for it, and they
 /// agree and have the smaller bound.
 pub fn estimate_of_all(ladder: &Ladder, origin: NoiseOrigin) -> Option<Estimate> {
-    let is_averaging = |r: &&Rung| averaging_eps().any(|eps| eps == r.eps);
+    // Steps in another unit come back but for rounding.
+    let is_averaging =
+        |r: &&Rung| averaging_eps().any(|eps| (eps - r.eps).abs() <= 4.0 * f64::EPSILON * eps);
     let (many, few): (Vec<&Rung>, Vec<&Rung>) = ladder.iter().partition(is_averaging);
     let mut many: Vec<Rung> = many.into_iter().copied().filter(|r| r.central.is_finite()).collect();
     many.sort_by(|a, b| a.eps.total_cmp(&b.eps));

@@ -2,7 +2,7 @@
 //! a grid of eps, with the steps of their point and with steps of their own.
 
 use super::error_model::ErrorModel;
-use super::run::{CheckPlan, judge_point};
+use super::run::{CheckPlan, Evaluated, judge_point};
 use super::statistics::quantile;
 use super::table::rows;
 use super::verdict::VerdictKind;
@@ -77,20 +77,26 @@ pub fn study_eps(
     let size = plan.parameters.len() * plan.eps.len();
     let mut errors: [Errors; 2] = [vec![Vec::new(); size], vec![Vec::new(); size]];
     let mut number = 0;
+    let known = &shared.problem().parameters;
     for points in theta_scaled.chunks(shared.points_per_chunk(&plan.parameters, plan.eps.len())) {
-        let refine = |pairs: &[_]| plan.refine(pairs);
+        let refine = |theta: &[f64], pairs: &[_]| plan.refine(known, theta, pairs);
         let own = shared.evaluate(points, &plan.parameters, &plan.eps, &refine)?;
         let chosen = adaptive.evaluate(points, &plan.parameters, &plan.eps, &no_refinement)?;
         for chunk in [&own, &chosen] {
             grid.lanes += chunk.lanes;
             grid.steps += chunk.steps;
         }
-        for (own, chosen) in own.points.iter().zip(&chosen.points) {
+        for ((own, chosen), theta_scaled) in own.points.iter().zip(&chosen.points).zip(points) {
             let point = PointIdx::from_position(number);
             number += 1;
             grid.failed_points += usize::from(own.objective.is_err());
             let gradient = own.gradient.as_deref();
-            let judged = judge_point(point, own, gradient, None, plan);
+            let judged = judge_point(
+                &Evaluated { point, theta_scaled, known, result: own },
+                gradient,
+                None,
+                plan,
+            );
             let others = rows(point, chosen, gradient, (&plan.parameters, &plan.eps));
             for (errors, rows) in errors.iter_mut().zip([&judged.rows, &others]) {
                 for (i, row) in rows.iter().enumerate() {

@@ -25,6 +25,20 @@ pub struct Rung {
     pub unseen: f64,
 }
 
+impl Rung {
+    /// In a coordinate of which one unit is this step on the parameter scale.
+    pub(super) fn in_units(self, step: f64) -> Self {
+        Self {
+            eps: self.eps / step,
+            forward: self.forward * step,
+            backward: self.backward * step,
+            central: self.central * step,
+            noise: self.noise * step,
+            unseen: self.unseen * step,
+        }
+    }
+}
+
 /// The steps of the grid, in any order.
 pub type Ladder = [Rung];
 
@@ -50,6 +64,20 @@ pub struct Estimate {
     pub differences: Differences,
 }
 
+impl Estimate {
+    /// On the parameter scale, from a coordinate of which one unit is this step.
+    pub(super) fn out_of_units(self, step: f64) -> Self {
+        Self {
+            value: self.value / step,
+            bound: self.bound / step,
+            noise_bound: self.noise_bound / step,
+            floor: self.floor / step,
+            eps: self.eps * step,
+            ..self
+        }
+    }
+}
+
 /// The kind of differences that an estimate was made from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Differences {
@@ -72,6 +100,15 @@ pub(super) const MOST_EXTRAPOLATIONS: usize = 3;
 /// Forward and backward difference of a smooth function approach each other like eps; at a kink
 /// their distance stays. Half way between the two on a logarithmic scale is the limit.
 const KINK_EXPONENT: f64 = 0.5;
+
+/// Ratio of two steps of which the smaller one tells whether what the larger one shows is noise: noise
+/// stays as it is, what truncation leaves falls by a hundred times or more. In the middle, on a
+/// logarithmic scale, is the limit.
+const STEPS_APART: f64 = 9.99;
+const MOST_FALL: f64 = 31.6;
+/// Multiple of the standard rounding error up to which rounding needs no confirmation: states in
+/// stiff systems carry rounding errors so much larger than those of the predictions.
+const PLAIN_ROUNDING: f64 = 1e4;
 
 /// The noise of differences: this over eps.
 #[derive(Debug, Clone, Copy)]
@@ -98,22 +135,46 @@ impl Noise {
 /// other while truncation rules: wherever they move apart again it is noise, and so is the distance
 /// of the one-sided differences of the smallest step.
 ///
+/// Differences also move apart where large steps reach into another region of the function. That is
+/// no noise where smaller steps deny it, and it is far more than rounding makes. Agreement of small
+/// steps alone is no denial: rounding may leave all of them on one stair.
+///
 /// Steps over which nothing changed at all show no noise, but that of rounding.
 fn seen_noise(rungs: &[Rung]) -> f64 {
     let is_alive = |r: &&Rung| r.forward != 0.0 || r.backward != 0.0;
     let alive: Vec<&Rung> = rungs.iter().filter(is_alive).collect();
-    let distances: Vec<f64> =
-        alive.windows(2).map(|pair| (pair[0].central - pair[1].central).abs()).collect();
+    let Some(last) = alive.last() else { return 0.0 };
+    let rounding = rungs.iter().map(|r| (r.noise.max(0.0) + r.unseen) * r.eps).fold(0.0, f64::max);
+    let shown: Vec<Shown> = alive
+        .windows(2)
+        .map(|pair| {
+            let distance = (pair[0].central - pair[1].central).abs();
+            Shown { distance, eps: pair[1].eps, noise: distance * pair[1].eps }
+        })
+        .collect();
+    let gap = 0.5 * (last.forward - last.backward).abs() * last.eps;
+    let gap = if gap.is_finite() { gap } else { 0.0 };
     let mut closest = f64::INFINITY;
-    let mut between = Vec::with_capacity(distances.len());
-    for (distance, next) in distances.iter().zip(&alive[1.min(alive.len())..]) {
-        if *distance > closest {
-            between.push(distance * next.eps);
+    let mut noise = gap;
+    for (i, this) in shown.iter().enumerate() {
+        let smaller = shown[i..].iter().filter(|s| s.eps * STEPS_APART <= this.eps);
+        let confirmed = smaller.map(|s| s.noise).fold(gap, f64::max);
+        let is_noise =
+            this.noise <= PLAIN_ROUNDING * rounding || this.noise <= MOST_FALL * confirmed;
+        if this.distance > closest && is_noise {
+            noise = noise.max(this.noise);
         }
-        closest = closest.min(*distance);
+        closest = closest.min(this.distance);
     }
-    let last = alive.last().map(|r| 0.5 * (r.forward - r.backward).abs() * r.eps);
-    between.into_iter().chain(last).filter(|s| s.is_finite()).fold(0.0, f64::max)
+    noise
+}
+
+/// What two neighbouring central differences show if their distance is noise.
+struct Shown {
+    distance: f64,
+    /// The smaller step.
+    eps: f64,
+    noise: f64,
 }
 
 /// The estimate from the grid; none where no central difference is finite.
@@ -187,4 +248,101 @@ fn shows_kink(rungs: &[Rung], noise: Noise) -> bool {
     let closes_below =
         rungs.iter().filter(|r| r.eps < small.eps).any(|r| visibility(r) < gap(small));
     !closes_below && gap(small) / gap(large) > (small.eps / large.eps).powf(KINK_EXPONENT)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const EPS: [f64; 12] =
+        [4e-1, 2e-1, 1e-1, 5e-2, 2.5e-2, 1.25e-2, 6.25e-3, 1e-3, 1e-5, 1e-6, 1e-7, 1e-9];
+
+    /// Differences at 0 of a function of value 0 there, whose values have a relative precision of one
+    /// part in 2⁵² of 1.
+    fn ladder(f: impl Fn(f64) -> f64) -> Vec<Rung> {
+        let rung = |&eps: &f64| Rung {
+            eps,
+            forward: f(eps) / eps,
+            backward: -f(-eps) / eps,
+            central: (f(eps) - f(-eps)) / (2.0 * eps),
+            noise: f64::EPSILON / eps,
+            unseen: 0.0,
+        };
+        EPS.iter().map(rung).collect()
+    }
+
+    /// What counts as noise where whatever moves apart does.
+    fn moving_apart(rungs: &[Rung]) -> f64 {
+        let distance = |pair: &[Rung]| (pair[0].central - pair[1].central).abs();
+        let of = |three: &[Rung]| match distance(&three[1..]) > distance(&three[..2]) {
+            true => distance(&three[1..]) * three[2].eps,
+            false => 0.0,
+        };
+        rungs.windows(3).map(of).fold(0.0, f64::max)
+    }
+
+    /// Differences of a model of the cell cycle: slope −51,985 from afar, −51,358.3 by the smaller
+    /// steps, and by tangents and adjoints.
+    #[test]
+    fn another_slope_that_large_steps_see_is_no_noise() {
+        let differences = [
+            (4e-1, -43473.801, -62281.705, -52877.752632),
+            (2e-1, -47479.484, -56810.372, -52144.928207),
+            (1e-1, -49677.877, -54292.500, -51985.188221),
+            (5e-2, -50885.669, -53121.985, -52003.827006),
+            (2.5e-2, -51403.215, -52204.644, -51803.929287),
+            (1.25e-2, -51408.862, -51671.044, -51539.953278),
+            (6.25e-3, -51366.161, -51462.925, -51414.542970),
+            (1e-3, -51353.383, -51366.371, -51359.877099),
+            (1e-5, -51358.228, -51358.377, -51358.302552),
+            (1e-7, -51362.241, -51364.934, -51363.587790),
+            (1e-9, -51426.966, -51969.885, -51698.425326),
+        ];
+        let rung = |(eps, forward, backward, central): (f64, f64, f64, f64)| Rung {
+            eps,
+            forward,
+            backward,
+            central,
+            noise: 3.1e-8 / eps,
+            unseen: 0.0,
+        };
+        let rungs: Vec<Rung> = differences.into_iter().map(rung).collect();
+        let found = estimate(&rungs).expect("all steps have values");
+        // The noise of 3e-8·NOISE_FACTOR over a step of 1e-5.
+        assert!((found.value + 51358.29).abs() <= found.bound && found.bound < 1.0, "{found:?}");
+        // The twin: with all that moves apart for noise, no step that sees the slope could decide.
+        let bound = |r: &Rung| SEEN_FACTOR * moving_apart(&rungs) / r.eps;
+        assert!(rungs.iter().filter(|r| r.eps < 2e-3).all(|r| bound(r) > 5e3));
+    }
+
+    #[test]
+    fn small_steps_on_one_stair_do_not_deny_noise() {
+        // Stairs of a width near 1e-6 make a tenth of the slope 1; steps below a third stay on one.
+        let width = 1.234567e-6;
+        let f = |x: f64| 0.9 * x + 0.1 * width * (x / width + 0.4).floor();
+        let rungs = ladder(|x| f(x) - f(0.0));
+        let found = estimate(&rungs).expect("all steps have values");
+        assert!((found.value - 1.0).abs() <= found.bound, "{found:?}");
+        // Stairs are seen: 1e-7 over 6e-3.
+        assert!(found.bound < 1e-3, "{found:?}");
+        // The twin: the small steps alone are sure of a wrong value.
+        let small: Vec<Rung> = rungs.iter().copied().filter(|r| r.eps < 3e-7).collect();
+        let misled = estimate(&small).expect("all steps have values");
+        assert!((misled.value - 1.0).abs() > 2.0 * misled.bound, "{misled:?}");
+    }
+
+    #[test]
+    fn units_go_and_come_back() {
+        let rungs = ladder(f64::exp_m1);
+        let unit = 3e-10;
+        let scaled: Vec<Rung> = rungs.iter().map(|r| r.in_units(1.0 / unit)).collect();
+        let [plain, there] = [&rungs, &scaled].map(|r| estimate(r).expect("values"));
+        let back = estimate(&scaled.iter().map(|r| r.in_units(unit)).collect::<Vec<_>>());
+        let back = back.expect("values").out_of_units(unit);
+        // Each conversion rounds a few times; the bound is a difference of such values.
+        assert!((there.value * unit - plain.value).abs() <= 8.0 * f64::EPSILON);
+        assert!((back.value / there.value - 1.0).abs() <= 8.0 * f64::EPSILON);
+        assert!((back.eps / there.eps - 1.0).abs() <= 8.0 * f64::EPSILON);
+        assert!((back.bound / there.bound - 1.0).abs() <= 1e-3, "{back:?}, {there:?}");
+    }
 }

@@ -8,14 +8,14 @@ use super::estimate::{Differences as Kind, Estimate, NOISE_FACTOR, Rung};
 use super::hessian_marks::{HessianMark, MarkCounts, Suspect};
 use super::one_sided::estimate_from_either;
 use super::parts::{PartCell, WorstCell, checked, rung};
-use super::run::{CheckPlan, CheckSummary};
+use super::run::{CheckPlan, CheckSummary, FURTHER_EPS, unit_step};
 use super::statistics::{CellSummary, ParameterStatistics, adjust, parameter_statistics};
 use super::verdict::{Cell, Side, Verdict, VerdictKind, judge};
 use crate::engine::EngineError;
 use crate::index::{ParameterIdx, PointIdx};
 use crate::sweep::{
     CurvatureChunk, Differences, Evaluator, Failure, GradientPairs, PointCurvature, PointResult,
-    Products,
+    Products, no_further_eps,
 };
 use rayon::prelude::*;
 
@@ -173,10 +173,11 @@ pub fn check_hessian<E: From<EngineError>>(
     sink: &mut dyn FnMut(&JudgedHessian<'_>) -> Result<(), E>,
 ) -> Result<HessianSummary, E> {
     let count = plan.parameters.len();
-    let further = plan.further_eps();
+    let known = &evaluator.problem().parameters;
+    let further = |theta: &[f64], parameter| plan.further_eps(unit_step(known, theta, parameter));
     // Of a column: what the statistics keep of all points, and the differences of a single one.
     let kept = theta_scaled.len() * count * size_of::<CellSummary>();
-    let differences = (plan.eps.len() + further.len()) * size_of::<Differences>();
+    let differences = (plan.eps.len() + FURTHER_EPS.len()) * size_of::<Differences>();
     let of_point = count * (differences + size_of::<HessianCell>());
     let block = (MOST_BYTES / (kept + of_point).max(1)).clamp(1, count.max(1));
     let most = (MOST_BYTES / (of_point * block).max(1)).max(1);
@@ -201,7 +202,7 @@ pub fn check_hessian<E: From<EngineError>>(
             let tight = match source {
                 HessianSource::Own => None,
                 HessianSource::Foreign(ForeignHessian { tight, .. }) => {
-                    Some(tight.curvatures(points, asked, &plain, (&[], &no_further))?)
+                    Some(tight.curvatures(points, asked, &plain, (&no_further_eps, &no_further))?)
                 }
             };
             for CurvatureChunk { lanes, steps, .. } in std::iter::once(&evaluated).chain(&tight) {
@@ -213,6 +214,7 @@ pub fn check_hessian<E: From<EngineError>>(
                 .map(|i| {
                     let at = AtPoint {
                         point: PointIdx::from_position(number * chunk + i),
+                        theta_scaled: &points[i],
                         result: &evaluated.points[i],
                         own: &evaluated.curvatures[i],
                         tight: tight.as_ref().map(|tight| &tight.curvatures[i]),
@@ -297,6 +299,7 @@ impl Tally {
 /// A point to judge.
 struct AtPoint<'a> {
     point: PointIdx,
+    theta_scaled: &'a [f64],
     result: &'a PointResult,
     own: &'a PointCurvature,
     tight: Option<&'a PointCurvature>,
@@ -361,11 +364,12 @@ impl AtPoint<'_> {
         column: ParameterIdx,
         (k, i): (usize, usize),
     ) -> (Option<Estimate>, f64) {
-        let ladder: Vec<Rung> =
-            pairs.iter().map(|pair| rung(pair.eps, &pair.components[i])).collect();
+        let unit = unit_step(&self.evaluator.problem().parameters, self.theta_scaled, column);
+        let rung = |pair: &&GradientPairs| rung(pair.eps, &pair.components[i]).in_units(unit);
+        let ladder: Vec<Rung> = pairs.iter().map(rung).collect();
         let estimate = estimate_from_either(&ladder).map(|e| match e.differences {
-            Kind::Central => checked(e, &ladder),
-            Kind::Forward | Kind::Backward => e,
+            Kind::Central => checked(e, &ladder).out_of_units(unit),
+            Kind::Forward | Kind::Backward => e.out_of_units(unit),
         });
         // Rounding errors are those of the terms' last digits over the step.
         let of_terms = pairs

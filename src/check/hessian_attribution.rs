@@ -7,12 +7,13 @@
 use super::attribution::{Attribution, FailingPoints, Mismatch, attribute_by};
 use super::groups::Groups;
 use super::hessian::JudgedHessian;
+use super::run::unit_step;
 use super::verdict::VerdictKind;
 use crate::engine::EngineError;
 use crate::index::ParameterIdx;
-use crate::sweep::{Evaluator, PointParts};
+use crate::sweep::{Evaluator, PointParts, no_further_eps};
 
-/// Step of the differences on the parameter scale. A contribution counts as found within a hundredth
+/// Step of the differences in unit steps of the parameter. A contribution counts as found within a hundredth
 /// of itself: the truncation of about eps² and the noise of a gradient of rtol 1e-10, over eps, are
 /// both far below that.
 const EPS: f64 = 1e-3;
@@ -66,18 +67,26 @@ pub fn attribute_hessian(
     let mut found = Vec::new();
     for (&column, failing) in failing.parameters.iter().zip(&failing.columns) {
         let mut derivatives_at = |thetas: &[Vec<f64>], rows: &[ParameterIdx]| {
+            let known = &evaluator.problem().parameters;
             let moved = |by: f64| {
                 thetas.iter().map(move |theta| {
                     let mut theta = theta.clone();
-                    theta[column.position()] += by;
+                    theta[column.position()] += by * unit_step(known, &theta, column);
                     theta
                 })
             };
             let both: Vec<Vec<f64>> = moved(EPS).chain(moved(-EPS)).collect();
-            let no_further = (&[][..], &(|_: &[_]| false) as _);
-            let evaluated = evaluator.evaluate_parts(&both, rows, &[], &partition, no_further)?;
+            let evaluated = evaluator.evaluate_parts(
+                &both,
+                rows,
+                &[],
+                &partition,
+                (&no_further_eps, &|_| false),
+            )?;
             let (above, below) = evaluated.parts.split_at(thetas.len());
-            Ok(above.iter().zip(below).map(|(above, below)| slope(above, below)).collect())
+            let steps = thetas.iter().map(|theta| EPS * unit_step(known, theta, column));
+            let sides = above.iter().zip(below).zip(steps);
+            Ok(sides.map(|((above, below), eps)| slope(above, below, eps)).collect())
         };
         let of_column = attribute_by(failing, groups, most, &mut derivatives_at)?;
         found.extend(of_column.into_iter().map(|a| Attribution { along: Some(column), ..a }));
@@ -85,10 +94,10 @@ pub fn attribute_hessian(
     Ok(found)
 }
 
-/// What gradients change by, over the step; nothing where one side has none.
-fn slope(above: &PointParts, below: &PointParts) -> PointParts {
+/// What gradients change by, over the two steps of eps; nothing where one side has none.
+fn slope(above: &PointParts, below: &PointParts, eps: f64) -> PointParts {
     let of = |above: &[f64], below: &[f64]| match above.len() == below.len() {
-        true => above.iter().zip(below).map(|(a, b)| (a - b) / (2.0 * EPS)).collect(),
+        true => above.iter().zip(below).map(|(a, b)| (a - b) / (2.0 * eps)).collect(),
         false => Vec::new(),
     };
     PointParts {

@@ -54,9 +54,9 @@ pub use residuals::{
     ResidualCells, ResidualRow, ResidualSummary, check_residuals, own_residual_derivatives,
 };
 pub use run::{
-    AllowanceSource, CheckPlan, CheckSummary, DISCRETISATION_FACTOR, GradientSource, JudgedCell,
-    JudgedPoint, PlacedSink, PointSink, Source, Supplied, Supply, judge_all, judge_point,
-    own_allowance, own_gradient, run, run_sources, run_with_allowance,
+    AllowanceSource, CheckPlan, CheckSummary, DISCRETISATION_FACTOR, Evaluated, GradientSource,
+    JudgedCell, JudgedPoint, PlacedSink, PointSink, Source, Supplied, Supply, judge_all,
+    judge_point, own_allowance, own_gradient, run, run_sources, run_with_allowance,
 };
 pub use statistics::{
     CellSummary, EpsStatistics, ErrorQuantiles, ParameterStatistics, is_consistent,

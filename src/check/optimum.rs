@@ -150,8 +150,9 @@ pub fn judge_optimum(
         let pairs: Vec<&ProbePair> = pairs.filter(|p| p.parameter == cell.parameter).collect();
         let curvature = second_difference(&pairs);
         let allowance = point.allowances.map_or(0.0, |a| a[cell.parameter.position()]);
-        let cell = &judged_by_small_steps(cell, &pairs, allowance, criteria);
         let value = point.theta[place];
+        let unit = parameters[place].unit_step(value);
+        let cell = &judged_by_small_steps(cell, &pairs, (allowance, unit), criteria);
         let fisher = point.fisher.map_or(f64::NAN, |f| f[place]);
         let room = Room::new(&parameters[place], value);
         let known = Known { cell, allowance, bend: bend(curvature, fisher), room };
@@ -183,19 +184,21 @@ pub fn judge_optimum(
 }
 
 /// The cell as it is, or where it decides nothing and small steps alone give the better estimate, as
-/// that has it.
+/// that has it. `unit` is the parameter's unit step there.
 fn judged_by_small_steps(
     cell: &JudgedCell,
     pairs: &[&ProbePair],
-    allowance: f64,
+    (allowance, unit): (f64, f64),
     criteria: &OptimumCriteria,
 ) -> JudgedCell {
     let decides_nothing =
         matches!(cell.verdict.kind, VerdictKind::Inconclusive | VerdictKind::Insensitive);
-    let is_small = |pair: &&&ProbePair| pair.eps <= LARGEST_SMALL;
-    let rungs: Vec<Rung> = pairs.iter().filter(is_small).map(|pair| rung(pair)).collect();
+    let is_small = |r: &Rung| r.eps <= LARGEST_SMALL;
+    let rungs: Vec<Rung> =
+        pairs.iter().map(|pair| rung(pair).in_units(unit)).filter(is_small).collect();
+    let small = estimate_from_either(&rungs).map(|e| e.out_of_units(unit));
     let bound = |e: &Estimate| e.bound + e.floor;
-    match (cell.estimate, estimate_from_either(&rungs)) {
+    match (cell.estimate, small) {
         (Some(all), Some(small))
             if decides_nothing && rungs.len() >= ENOUGH_RUNGS && bound(&small) < bound(&all) =>
         {
@@ -342,7 +345,7 @@ impl Known<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::check::{CheckPlan, Label, judge_point};
+    use crate::check::{CheckPlan, Evaluated, Label, judge_point};
     use crate::index::PointIdx;
     use crate::petab::ParameterScale;
 
@@ -386,8 +389,6 @@ mod tests {
             confidence: 0.95,
             consistent: 0.05,
         };
-        let point = PointIdx::from_position(0);
-        let judged = judge_point(point, &result, Some(&[gradient]), None, &plan);
         let known = OptimumPoint { theta: &[0.0], fisher: Some(&[bend.abs()]), allowances: None };
         let estimated = EstimatedParameter {
             id: "k".to_owned(),
@@ -396,8 +397,16 @@ mod tests {
             upper_scaled: bounds[1],
             nominal_scaled: None,
         };
+        let parameters = [estimated];
+        let at = Evaluated {
+            point: PointIdx::from_position(0),
+            theta_scaled: known.theta,
+            known: &parameters,
+            result: &result,
+        };
+        let judged = judge_point(&at, Some(&[gradient]), None, &plan);
         let criteria = OptimumCriteria { tolerance: 1e-3, check: Criteria::default() };
-        judge_optimum(&judged, &result, &known, &[estimated], &criteria)[0]
+        judge_optimum(&judged, &result, &known, &parameters, &criteria)[0]
     }
 
     const WIDE: [f64; 2] = [-5.0, 5.0];

@@ -10,7 +10,7 @@ use super::verdict::VerdictKind;
 use crate::engine::EngineError;
 use crate::index::{ParameterIdx, RowIdx};
 use crate::objective::Measure;
-use crate::sweep::{Evaluator, Partition};
+use crate::sweep::{Evaluator, Partition, no_further_eps};
 
 /// The cells of one parameter: points × rows that it can change.
 #[derive(Debug, Clone, PartialEq)]
@@ -63,8 +63,13 @@ pub fn own_residual_derivatives(
     let partition = residual_partition(&each);
     let mut all = Vec::with_capacity(theta_scaled.len());
     for points in theta_scaled.chunks(evaluator.points_per_chunk(&[], 0)) {
-        let evaluated =
-            evaluator.evaluate_parts(points, parameters, &[], &partition, (&[], &|_| false))?;
+        let evaluated = evaluator.evaluate_parts(
+            points,
+            parameters,
+            &[],
+            &partition,
+            (&no_further_eps, &|_| false),
+        )?;
         all.extend(evaluated.parts.into_iter().map(|parts| parts.gradient));
     }
     Ok(all)

@@ -29,10 +29,10 @@ pub struct CheckPlan {
     pub consistent: f64,
 }
 
-/// Steps that are added where the grid leaves an estimate less certain than
-/// [`WANTED_CERTAINTY`]: large ones, whose rounding errors are small, close enough to each other
+/// Steps, in units of the parameter's [unit step](EstimatedParameter::unit_step), that are added where
+/// the grid leaves an estimate less certain than [`WANTED_CERTAINTY`]: large ones, whose rounding errors are small, close enough to each other
 /// for extrapolation.
-const FURTHER_EPS: [f64; 7] = [4e-1, 2e-1, 1e-1, 5e-2, 2.5e-2, 1.25e-2, 6.25e-3];
+pub(super) const FURTHER_EPS: [f64; 7] = [4e-1, 2e-1, 1e-1, 5e-2, 2.5e-2, 1.25e-2, 6.25e-3];
 /// Bound over estimate above which further steps are tried.
 const WANTED_CERTAINTY: f64 = 1e-5;
 
@@ -54,25 +54,33 @@ impl CheckPlan {
         evaluator: &Evaluator<'_>,
         theta_scaled: &[Vec<f64>],
     ) -> Result<EvaluatedChunk, EngineError> {
-        let refine = |pairs: &[ProbePair]| self.refine(pairs);
+        let known = &evaluator.problem().parameters;
+        let refine = |theta: &[f64], pairs: &[ProbePair]| self.refine(known, theta, pairs);
         evaluator.evaluate(theta_scaled, &self.parameters, &self.eps, &refine)
     }
 
     /// Further steps for a cell with these differences: large ones at first, many if those do not
     /// decide. The gradient has no say in it.
-    pub(super) fn refine(&self, pairs: &[ProbePair]) -> Vec<f64> {
-        let ladder: Vec<Rung> = pairs.iter().map(rung).collect();
+    pub(super) fn refine(
+        &self,
+        known: &[EstimatedParameter],
+        theta_scaled: &[f64],
+        pairs: &[ProbePair],
+    ) -> Vec<f64> {
+        let Some(parameter) = pairs.first().map(|pair| pair.parameter) else { return Vec::new() };
+        let unit = unit_step(known, theta_scaled, parameter);
+        let ladder: Vec<Rung> = pairs.iter().map(|pair| rung(pair).in_units(unit)).collect();
         if !self.wants_further(&ladder) {
             return Vec::new();
         }
         if pairs.len() <= self.eps.len() {
-            return self.further_eps();
+            return self.further_eps(unit);
         }
         // Steps of their own follow theta: what they do to differences is no noise to average away.
         let is_random = noise_origin(pairs) == NoiseOrigin::Rounding;
         match estimate_from_either(&ladder) {
             Some(e) if is_random && is_worth_averaging(&e, self.criteria.decidable) => {
-                averaging_eps().filter(|e| !self.eps.contains(e)).collect()
+                averaging_eps().map(|e| e * unit).filter(|e| !self.eps.contains(e)).collect()
             }
             _ => Vec::new(),
         }
@@ -86,8 +94,9 @@ impl CheckPlan {
                 .is_none_or(|e| !(e.bound <= WANTED_CERTAINTY * e.value.abs()))
     }
 
-    pub(super) fn further_eps(&self) -> Vec<f64> {
-        FURTHER_EPS.into_iter().filter(|e| !self.eps.contains(e)).collect()
+    /// Steps on the parameter scale of a parameter with this unit.
+    pub(super) fn further_eps(&self, unit: f64) -> Vec<f64> {
+        FURTHER_EPS.into_iter().map(|e| e * unit).filter(|e| !self.eps.contains(e)).collect()
     }
 }
 
@@ -299,8 +308,8 @@ pub fn judge_all<E>(
                 let own = result.own_gradient(source.method);
                 let gradient = (source.gradient)(point, theta, own);
                 let allowances = (source.allowance)(point, result);
-                let judged =
-                    judge_point(point, result, gradient.as_deref(), allowances.as_deref(), plan);
+                let at = Evaluated { point, theta_scaled: theta, known, result };
+                let judged = judge_point(&at, gradient.as_deref(), allowances.as_deref(), plan);
                 tally.add(theta, &judged, plan);
                 all.push(judged);
             }
@@ -311,10 +320,19 @@ pub fn judge_all<E>(
     Ok(tallies.into_iter().map(finish).collect())
 }
 
+/// A point with what came out there.
+#[derive(Debug, Clone, Copy)]
+pub struct Evaluated<'a> {
+    pub point: PointIdx,
+    pub theta_scaled: &'a [f64],
+    /// The estimated parameters, in the order of the point's coordinates.
+    pub known: &'a [EstimatedParameter],
+    pub result: &'a PointResult,
+}
+
 /// Tables and verdicts of one point.
 pub fn judge_point(
-    point: PointIdx,
-    result: &PointResult,
+    &Evaluated { point, theta_scaled, known, result }: &Evaluated<'_>,
     gradient: Option<&[f64]>,
     allowances: Option<&[f64]>,
     plan: &CheckPlan,
@@ -330,8 +348,10 @@ pub fn judge_point(
             let pairs = result.probes.get(j * count..(j + 1) * count).unwrap_or(&[]);
             let further = result.refinements.iter().filter(|p| p.parameter == parameter);
             let all: Vec<&ProbePair> = pairs.iter().chain(further).collect();
-            let ladder: Vec<Rung> = all.iter().map(|pair| rung(pair)).collect();
-            let estimate = estimate_of_all(&ladder, noise_origin(all.iter().copied()));
+            let unit = unit_step(known, theta_scaled, parameter);
+            let ladder: Vec<Rung> = all.iter().map(|pair| rung(pair).in_units(unit)).collect();
+            let estimate = estimate_of_all(&ladder, noise_origin(all.iter().copied()))
+                .map(|e| e.out_of_units(unit));
             let value = gradient.map_or(f64::NAN, |g| g[parameter.position()]);
             let cell = Cell {
                 gradient: value,
@@ -353,6 +373,14 @@ fn noise_origin<'a>(pairs: impl IntoIterator<Item = &'a ProbePair>) -> NoiseOrig
         true => NoiseOrigin::Tolerances,
         false => NoiseOrigin::Rounding,
     }
+}
+
+pub(super) fn unit_step(
+    known: &[EstimatedParameter],
+    theta_scaled: &[f64],
+    parameter: ParameterIdx,
+) -> f64 {
+    known[parameter.position()].unit_step(theta_scaled[parameter.position()])
 }
 
 pub(super) fn rung(pair: &ProbePair) -> Rung {

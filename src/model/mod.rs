@@ -51,6 +51,25 @@ pub struct EstimatedParameter {
 }
 
 impl EstimatedParameter {
+    /// A step on the parameter scale that is neither small nor large at this value, to which steps
+    /// of differences relate: 1 on logarithmic scales. On the linear scale the value itself, or the
+    /// distance of the bounds where that is less; a tenth of that distance where the parameter may
+    /// have either sign or is 0; 1 where nothing tells.
+    pub fn unit_step(&self, theta_scaled: f64) -> f64 {
+        if self.scale != ParameterScale::Lin {
+            return 1.0;
+        }
+        let width = self.upper_scaled - self.lower_scaled;
+        let size = theta_scaled.abs();
+        let has_one_sign = self.lower_scaled >= 0.0 || self.upper_scaled <= 0.0;
+        let unit = match (has_one_sign && size > 0.0, width.is_finite()) {
+            (true, _) => size.min(width),
+            (false, true) => 0.1 * width,
+            (false, false) => size,
+        };
+        if unit.is_normal() { unit } else { 1.0 }
+    }
+
     /// Whether a value on the parameter scale stands for a number: finite, or -inf for 0 on a
     /// logarithmic scale.
     pub fn has_place_for(&self, theta_scaled: f64) -> bool {
@@ -330,5 +349,34 @@ impl OdeProblem {
     pub fn integrate_everything(&mut self) {
         self.dynamic.iter_mut().flatten().for_each(|is_dynamic| *is_dynamic = true);
         self.others.iter_mut().for_each(Self::integrate_everything);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn unit_steps_follow_value_and_bounds() {
+        let unit = |scale, [lower_scaled, upper_scaled]: [f64; 2], theta: f64| {
+            let id = "k".to_owned();
+            EstimatedParameter { id, scale, lower_scaled, upper_scaled, nominal_scaled: None }
+                .unit_step(theta)
+        };
+        let lin = |bounds, theta| unit(ParameterScale::Lin, bounds, theta);
+        let infinite = [f64::NEG_INFINITY, f64::INFINITY];
+        assert_eq!(unit(ParameterScale::Log10, [-5.0, 5.0], 3.0), 1.0);
+        assert_eq!(unit(ParameterScale::Log, [-5.0, 5.0], -3.0), 1.0);
+        assert_eq!(lin([0.0, 2e-10], 1.5e-10), 1.5e-10);
+        assert_eq!(lin([-2.0, 0.0], -1.5), 1.5);
+        // Between close bounds, their distance.
+        assert_eq!(lin([100.0, 100.5], 100.2), 0.5);
+        // Of either sign, or 0, where the value tells nothing: a tenth of the distance.
+        assert_eq!(lin([-3.0, 3.0], 1e-9), 0.1 * 6.0);
+        assert_eq!(lin([0.0, 2.0], 0.0), 0.2);
+        assert_eq!(lin(infinite, -7.0), 7.0);
+        for (bounds, theta) in [(infinite, 0.0), ([1.0, 1.0], 1.0), ([0.0, 1.0], 1e-320)] {
+            assert_eq!(lin(bounds, theta), 1.0, "{bounds:?}, {theta}");
+        }
     }
 }

@@ -8,7 +8,9 @@ use crate::index::{ParameterIdx, RowIdx};
 use crate::model::OdeProblem;
 use crate::objective::Measure;
 use crate::petab::NoiseDistribution;
-use crate::sweep::{EvaluatedChunk, Evaluator, Failure, Partition, PointResult, no_refinement};
+use crate::sweep::{
+    EvaluatedChunk, Evaluator, Failure, Partition, PointResult, no_further_eps, no_refinement,
+};
 use rayon::prelude::*;
 
 /// Step on the parameter scale over which priors' derivatives are differenced: their curvature
@@ -100,7 +102,7 @@ impl<'e, 'p> Objective<'e, 'p> {
             &self.parameters,
             &[],
             &partition,
-            (&[], &|_| false),
+            (&no_further_eps, &|_| false),
         )?;
         round.lanes += evaluated.lanes;
         round.steps += evaluated.steps;

@@ -107,11 +107,12 @@ pub(super) struct Probed {
     pub(super) lanes_of: Vec<Vec<Option<usize>>>,
 }
 
-/// Further eps to try for a cell, given its pairs so far; asked again once they are there.
-pub type Refine<'a> = dyn Fn(&[ProbePair]) -> Vec<f64> + 'a;
+/// Further eps to try for a cell, given the point on the parameter scale and the cell's pairs so far;
+/// asked again once they are there.
+pub type Refine<'a> = dyn Fn(&[f64], &[ProbePair]) -> Vec<f64> + 'a;
 
 /// Asks for nothing.
-pub fn no_refinement(_: &[ProbePair]) -> Vec<f64> {
+pub fn no_refinement(_: &[f64], _: &[ProbePair]) -> Vec<f64> {
     Vec::new()
 }
 
@@ -318,7 +319,7 @@ impl<'p> Evaluator<'p> {
             parts.push(Part::evaluate(evaluator, points, parameters, eps, None)?);
         }
         for _ in 0..MOST_REFINEMENTS {
-            let further = further_requests(&sums(&parts), eps.len(), refine);
+            let further = further_requests(points, &sums(&parts), eps.len(), refine);
             if further.is_empty() {
                 break;
             }
@@ -456,6 +457,7 @@ impl<'p> Evaluator<'p> {
 
 /// The further eps that `refine` asks for.
 fn further_requests(
+    points: &[Vec<f64>],
     results: &[PointResult],
     eps_count: usize,
     refine: &Refine<'_>,
@@ -466,7 +468,7 @@ fn further_requests(
             let parameter = pairs[0].parameter;
             let known = result.refinements.iter().filter(|pair| pair.parameter == parameter);
             let all: Vec<ProbePair> = pairs.iter().chain(known).cloned().collect();
-            further.extend(refine(&all).into_iter().map(|e| (point, parameter, e)));
+            further.extend(refine(&points[point], &all).into_iter().map(|e| (point, parameter, e)));
         }
     }
     further

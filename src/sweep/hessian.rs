@@ -7,7 +7,7 @@
 use super::evaluator::{Evaluator, MOST_BYTES, ProbeLanes, StepMode, moves_of};
 use super::integrate::{LaneSet, Run};
 use super::part::{Part, sums};
-use super::parts::{Differences, WantsFurther};
+use super::parts::{Differences, FurtherEps, WantsFurther};
 use super::result::{Failure, PointResult, ProbePair};
 use super::second::hessians;
 use crate::engine::{EngineError, LaneReport, LaneStatus};
@@ -131,7 +131,7 @@ impl<'p> Evaluator<'p> {
         points: &[Vec<f64>],
         (columns, components): (&[ParameterIdx], &[ParameterIdx]),
         eps: &[f64],
-        (further, wants): (&[f64], &WantsFurther<'_>),
+        (further, wants): (&FurtherEps<'_>, &WantsFurther<'_>),
     ) -> Result<CurvatureChunk, EngineError> {
         let of_rows = self.problem.row_count() * components.len() * size_of::<RowDerivatives>();
         let most = (MOST_BYTES / (self.bytes_per_point(&[], 0) + of_rows).max(1)).max(1);
@@ -161,7 +161,9 @@ impl<'p> Evaluator<'p> {
             for (point, curvature) in curvatures.iter().enumerate() {
                 for pairs in curvature.pairs.chunks(eps.len().max(1)) {
                     if any_wants(pairs, components.len(), wants) {
-                        requests.extend(further.iter().map(|&e| (point, pairs[0].parameter, e)));
+                        let parameter = pairs[0].parameter;
+                        let further = further(&points[point], parameter);
+                        requests.extend(further.into_iter().map(|e| (point, parameter, e)));
                     }
                 }
             }

@@ -34,6 +34,8 @@ pub use gradients::{GradientCosts, GradientEngines, OwnGradients};
 pub use hessian::{CurvatureChunk, GradientPairs, OwnHessian, PointCurvature, Products};
 pub use journal::{Grid, Journal, JournalChunk, JournalReader, Reader, Writer};
 pub use lanes::{InitialTangents, LanePreparation};
-pub use parts::{Differences, PartPairs, Partition, PartsChunk, PointParts};
+pub use parts::{
+    Differences, FurtherEps, PartPairs, Partition, PartsChunk, PointParts, no_further_eps,
+};
 pub use result::{Failure, GradientMethod, PointResult, ProbePair};
 pub use second::MovingTimes;

@@ -73,6 +73,14 @@ pub struct PartsChunk {
     pub steps: u64,
 }
 
+/// Further eps of a parameter at a point, which is on the parameter scale.
+pub type FurtherEps<'a> = dyn Fn(&[f64], ParameterIdx) -> Vec<f64> + 'a;
+
+/// No further eps.
+pub fn no_further_eps(_: &[f64], _: ParameterIdx) -> Vec<f64> {
+    Vec::new()
+}
+
 /// Whether the differences of a part ask for further eps.
 pub type WantsFurther<'a> = dyn Fn(&[(f64, Differences)]) -> bool + 'a;
 
@@ -89,7 +97,7 @@ impl Evaluator<'_> {
         parameters: &[ParameterIdx],
         eps: &[f64],
         partition: &Partition<'_>,
-        (further, wants): (&[f64], &WantsFurther<'_>),
+        (further, wants): (&FurtherEps<'_>, &WantsFurther<'_>),
     ) -> Result<PartsChunk, EngineError> {
         let most = (MOST_BYTES / self.bytes_per_point(parameters, eps.len()).max(1)).max(1);
         let mut all = PartsChunk::default();
@@ -107,7 +115,9 @@ impl Evaluator<'_> {
             for (point, parts) in added(&models).iter().enumerate() {
                 for pairs in parts.pairs.chunks(eps.len().max(1)) {
                     if parts_want(pairs, partition.count, wants) {
-                        requests.extend(further.iter().map(|&e| (point, pairs[0].parameter, e)));
+                        let parameter = pairs[0].parameter;
+                        let further = further(&points[point], parameter);
+                        requests.extend(further.into_iter().map(|e| (point, parameter, e)));
                     }
                 }
             }

@@ -17,7 +17,7 @@ use gradsweep::index::ParameterIdx;
 use gradsweep::model::{OdeProblem, SlotValue};
 use gradsweep::startpoints;
 use gradsweep::sweep::{
-    Evaluator, Failure, PointParts, PointResult, Settings, StepMode, no_refinement,
+    Evaluator, Failure, PointParts, PointResult, Settings, StepMode, no_further_eps, no_refinement,
 };
 use std::fs;
 use std::path::Path;
@@ -90,7 +90,13 @@ impl<'p> Material<'p> {
             let mut parts = Vec::new();
             for points in theta.chunks(evaluator.points_per_chunk(&[], 0)) {
                 let chunk = evaluator
-                    .evaluate_parts(points, &parameters, &[], &partition, (&[], &|_| false))
+                    .evaluate_parts(
+                        points,
+                        &parameters,
+                        &[],
+                        &partition,
+                        (&no_further_eps, &|_| false),
+                    )
                     .expect("the CPU engine does not fail");
                 parts.extend(chunk.parts);
             }
