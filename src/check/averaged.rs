@@ -94,8 +94,8 @@ const APART: f64 = 10.0;
 /// smaller ones agree with each other and not with the estimate, and noise does not explain it, the
 /// bound is its distance to them.
 ///
-/// Noise explains a distance that is not beyond it; noise that tolerances allow does not explain
-/// that steps a decade apart agree.
+/// Noise explains a distance that is not beyond it, if rounding or the smallest steps vouch for it;
+/// noise that tolerances allow does not explain that steps a decade apart agree.
 fn outvoted(estimate: Estimate, ladder: &Ladder, origin: NoiseOrigin) -> Estimate {
     let mut smaller: Vec<&Rung> =
         ladder.iter().filter(|r| r.central.is_finite() && r.eps < estimate.eps).collect();
@@ -111,7 +111,7 @@ fn outvoted(estimate: Estimate, ladder: &Ladder, origin: NoiseOrigin) -> Estimat
         let is_apart = origin == NoiseOrigin::Tolerances
             && pair[0].eps >= APART * pair[1].eps
             && pair.iter().all(|r| is_telling(r, distance));
-        let is_meant = is_apart || distance > BEYOND_NOISE * estimate.noise / pair[1].eps;
+        let is_meant = is_apart || distance > BEYOND_NOISE * estimate.explained_noise / pair[1].eps;
         if between < AGREEMENT * distance && is_meant {
             bound = bound.max(distance);
         }
@@ -282,6 +282,29 @@ mod tests {
         // The twin: the estimate alone is sure of another value.
         let alone = estimate_from_either(&rungs).expect("all steps have values");
         assert!((alone.value - 5.26879).abs() > alone.bound, "{alone:?}");
+    }
+
+    /// Within 0.003 of the point the slope is 1.5, from afar it is 1: what large steps differ by looks
+    /// like noise.
+    #[test]
+    fn noise_that_nothing_vouches_for_does_not_silence_small_steps() {
+        let f = |x: f64| x + 0.5 * 3e-3 * (x / 3e-3).tanh();
+        let rung = |eps: f64| Rung {
+            eps,
+            forward: f(eps) / eps,
+            backward: -f(-eps) / eps,
+            central: (f(eps) - f(-eps)) / (2.0 * eps),
+            noise: f64::EPSILON / eps,
+            unseen: 0.0,
+        };
+        let eps = [4e-1, 2e-1, 1e-1, 5e-2, 2.5e-2, 1.25e-2, 6.25e-3, 1e-3, 1e-5, 1e-7, 1e-9];
+        let rungs = eps.map(rung);
+        let found = estimate_of_all(&rungs, NoiseOrigin::Rounding).expect("all steps have values");
+        // The bound is the distance to a difference, whose own error is rounding over 1e-7.
+        assert!((found.value - 1.5).abs() <= found.bound + 1e-8, "{found:?}");
+        // The twin: without what they say the estimate is sure of another value.
+        let alone = estimate_from_either(&rungs).expect("all steps have values");
+        assert!((alone.value - 1.5).abs() > 10.0 * alone.bound, "{alone:?}");
     }
 
     /// Differences of a model whose outputs change within a tenth of the distance of its

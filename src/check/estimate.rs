@@ -58,6 +58,8 @@ pub struct Estimate {
     /// Size of the noise in f(x + eps) − f(x − eps), over 2: the error of a central difference is
     /// this over its eps.
     pub noise: f64,
+    /// As much of it as rounding may well make, or the smallest steps show.
+    pub explained_noise: f64,
     /// Whether forward and backward difference stay apart as eps shrinks.
     pub is_kink: bool,
     /// What it was made from.
@@ -112,22 +114,27 @@ const PLAIN_ROUNDING: f64 = 1e4;
 
 /// The noise of differences: this over eps.
 #[derive(Debug, Clone, Copy)]
-struct Noise(f64);
+struct Noise {
+    size: f64,
+    explained: f64,
+}
 
 impl Noise {
     /// With these steps, largest first.
     fn of(rungs: &[Rung]) -> Self {
-        let Some(first) = rungs.first() else { return Self(0.0) };
+        let Some(first) = rungs.first() else { return Self { size: 0.0, explained: 0.0 } };
         let standard = first.noise.max(0.0) * first.eps;
-        Self(if rungs.len() < ENOUGH_RUNGS {
-            NOISE_FACTOR * standard
-        } else {
-            standard.max(SEEN_FACTOR * seen_noise(rungs))
-        })
+        if rungs.len() < ENOUGH_RUNGS {
+            let size = NOISE_FACTOR * standard;
+            return Self { size, explained: size };
+        }
+        let seen = seen_noise(rungs);
+        let at_least = |noise: f64| standard.max(SEEN_FACTOR * noise);
+        Self { size: at_least(seen.size), explained: at_least(seen.explained) }
     }
 
     fn at(&self, eps: f64) -> f64 {
-        self.0 / eps
+        self.size / eps
     }
 }
 
@@ -140,10 +147,10 @@ impl Noise {
 /// steps alone is no denial: rounding may leave all of them on one stair.
 ///
 /// Steps over which nothing changed at all show no noise, but that of rounding.
-fn seen_noise(rungs: &[Rung]) -> f64 {
+fn seen_noise(rungs: &[Rung]) -> Noise {
     let is_alive = |r: &&Rung| r.forward != 0.0 || r.backward != 0.0;
     let alive: Vec<&Rung> = rungs.iter().filter(is_alive).collect();
-    let Some(last) = alive.last() else { return 0.0 };
+    let Some(last) = alive.last() else { return Noise { size: 0.0, explained: 0.0 } };
     let rounding = rungs.iter().map(|r| (r.noise.max(0.0) + r.unseen) * r.eps).fold(0.0, f64::max);
     let shown: Vec<Shown> = alive
         .windows(2)
@@ -155,14 +162,16 @@ fn seen_noise(rungs: &[Rung]) -> f64 {
     let gap = 0.5 * (last.forward - last.backward).abs() * last.eps;
     let gap = if gap.is_finite() { gap } else { 0.0 };
     let mut closest = f64::INFINITY;
-    let mut noise = gap;
+    let mut noise = Noise { size: gap, explained: gap };
     for (i, this) in shown.iter().enumerate() {
         let smaller = shown[i..].iter().filter(|s| s.eps * STEPS_APART <= this.eps);
         let confirmed = smaller.map(|s| s.noise).fold(gap, f64::max);
-        let is_noise =
-            this.noise <= PLAIN_ROUNDING * rounding || this.noise <= MOST_FALL * confirmed;
-        if this.distance > closest && is_noise {
-            noise = noise.max(this.noise);
+        let is_explained = this.noise <= PLAIN_ROUNDING * rounding;
+        if this.distance > closest && (is_explained || this.noise <= MOST_FALL * confirmed) {
+            noise.size = noise.size.max(this.noise);
+        }
+        if this.distance > closest && is_explained {
+            noise.explained = noise.explained.max(this.noise);
         }
         closest = closest.min(this.distance);
     }
@@ -194,7 +203,8 @@ pub fn estimate(ladder: &Ladder) -> Option<Estimate> {
                 noise_bound,
                 floor,
                 eps,
-                noise: noise_level.0,
+                noise: noise_level.size,
+                explained_noise: noise_level.explained,
                 is_kink: false,
                 differences: Differences::Central,
             });

@@ -8,7 +8,7 @@ use super::estimate::{Differences as Kind, Estimate, NOISE_FACTOR, Rung};
 use super::hessian_marks::{HessianMark, MarkCounts, Suspect};
 use super::one_sided::estimate_from_either;
 use super::parts::{PartCell, WorstCell, checked, rung};
-use super::run::{CheckPlan, CheckSummary, FURTHER_EPS, unit_step};
+use super::run::{CheckPlan, CheckSummary, unit_step};
 use super::statistics::{CellSummary, ParameterStatistics, adjust, parameter_statistics};
 use super::verdict::{Cell, Side, Verdict, VerdictKind, judge};
 use crate::engine::EngineError;
@@ -177,7 +177,7 @@ pub fn check_hessian<E: From<EngineError>>(
     let further = |theta: &[f64], parameter| plan.further_eps(unit_step(known, theta, parameter));
     // Of a column: what the statistics keep of all points, and the differences of a single one.
     let kept = theta_scaled.len() * count * size_of::<CellSummary>();
-    let differences = (plan.eps.len() + FURTHER_EPS.len()) * size_of::<Differences>();
+    let differences = (plan.eps.len() + plan.most_further()) * size_of::<Differences>();
     let of_point = count * (differences + size_of::<HessianCell>());
     let block = (MOST_BYTES / (kept + of_point).max(1)).clamp(1, count.max(1));
     let most = (MOST_BYTES / (of_point * block).max(1)).max(1);
@@ -427,6 +427,7 @@ impl AtPoint<'_> {
             floor: 0.0,
             eps: 0.0,
             noise: 0.0,
+            explained_noise: 0.0,
             is_kink: false,
             differences: Kind::Central,
         };

@@ -87,6 +87,7 @@ fn one_sided(
                     floor,
                     eps: rung.eps,
                     noise: 0.5 * noise,
+                    explained_noise: 0.5 * noise,
                     is_kink: false,
                     differences,
                 });

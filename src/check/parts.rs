@@ -1,7 +1,7 @@
 //! Judging parts of the objective: each (point, parameter, part) is a cell of its own.
 
 use super::estimate::{Estimate, Ladder, Rung, estimate};
-use super::run::{CheckPlan, FURTHER_EPS, STEP_FACTOR, unit_step};
+use super::run::{CheckPlan, STEP_FACTOR, unit_step};
 use super::verdict::{Cell, Side, Verdict, VerdictKind, judge};
 use crate::engine::EngineError;
 use crate::index::{ParameterIdx, PointIdx};
@@ -118,7 +118,8 @@ pub(super) fn judge_parts<E: From<EngineError>>(
     let known = &evaluator.problem().parameters;
     let further = |theta: &[f64], parameter| plan.further_eps(unit_step(known, theta, parameter));
     let each = partition.count.max(1)
-        * ((plan.eps.len() + FURTHER_EPS.len()) * size_of::<Differences>() + size_of::<PartCell>());
+        * ((plan.eps.len() + plan.most_further()) * size_of::<Differences>()
+            + size_of::<PartCell>());
     let block = (MOST_BYTES / each).clamp(1, plan.parameters.len().max(1));
     let most = (MOST_BYTES / (each * block)).max(1);
     let chunk = evaluator.points_per_chunk(&plan.parameters, plan.eps.len()).min(most);

@@ -30,9 +30,11 @@ pub struct CheckPlan {
 }
 
 /// Steps, in units of the parameter's [unit step](EstimatedParameter::unit_step), that are added where
-/// the grid leaves an estimate less certain than [`WANTED_CERTAINTY`]: large ones, whose rounding errors are small, close enough to each other
-/// for extrapolation.
-pub(super) const FURTHER_EPS: [f64; 7] = [4e-1, 2e-1, 1e-1, 5e-2, 2.5e-2, 1.25e-2, 6.25e-3];
+/// the grid leaves an estimate less certain than [`WANTED_CERTAINTY`]: large ones, whose rounding
+/// errors are small, close enough to each other for extrapolation.
+const FURTHER_EPS: [f64; 7] = [4e-1, 2e-1, 1e-1, 5e-2, 2.5e-2, 1.25e-2, 6.25e-3];
+/// Factor from 1 beyond which a unit step makes the grid another one.
+const FAR_FROM_1: f64 = 10.0;
 /// Bound over estimate above which further steps are tried.
 const WANTED_CERTAINTY: f64 = 1e-5;
 
@@ -94,9 +96,18 @@ impl CheckPlan {
                 .is_none_or(|e| !(e.bound <= WANTED_CERTAINTY * e.value.abs()))
     }
 
-    /// Steps on the parameter scale of a parameter with this unit.
+    /// Further steps on the parameter scale of a parameter with this unit. Where it is far from 1 the
+    /// grid's own steps may all be too small or too large: they come once more, in this unit.
     pub(super) fn further_eps(&self, unit: f64) -> Vec<f64> {
-        FURTHER_EPS.into_iter().map(|e| e * unit).filter(|e| !self.eps.contains(e)).collect()
+        let is_far = !(1.0 / FAR_FROM_1..=FAR_FROM_1).contains(&unit);
+        let own = self.eps.iter().filter(|e| is_far && !FURTHER_EPS.contains(e));
+        let all = FURTHER_EPS.iter().chain(own).map(|e| e * unit);
+        all.filter(|e| !self.eps.contains(e)).collect()
+    }
+
+    /// Most of them.
+    pub(super) fn most_further(&self) -> usize {
+        FURTHER_EPS.len() + self.eps.len()
     }
 }
 
@@ -398,5 +409,30 @@ fn side(pairs: &[&ProbePair], of: fn(&ProbePair) -> Result<f64, Failure>) -> Sid
     Side {
         failure: pairs.iter().find_map(|pair| of(pair).err()),
         is_missing: pairs.iter().all(|pair| of(pair).is_err()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn further_steps_are_in_units_and_repeat_no_step() {
+        let plan = CheckPlan {
+            parameters: Vec::new(),
+            eps: vec![1e-1, 1e-3, 1e-5],
+            label: Label::RelErr,
+            criteria: Criteria::default(),
+            confidence: 0.95,
+            consistent: 0.05,
+        };
+        let large = [4e-1, 2e-1, 5e-2, 2.5e-2, 1.25e-2, 6.25e-3];
+        assert_eq!(plan.further_eps(1.0), large);
+        // Near 1 the grid's own steps are small ones all the same.
+        assert_eq!(plan.further_eps(3.0).len(), FURTHER_EPS.len());
+        let far = plan.further_eps(1e9);
+        assert_eq!(far.len(), FURTHER_EPS.len() + 2);
+        assert!(far.contains(&(1e-1 * 1e9)) && far.contains(&(1e-5 * 1e9)));
+        assert!(far.len() <= plan.most_further());
     }
 }

@@ -241,6 +241,7 @@ mod tests {
             floor: 0.0,
             eps: 1e-3,
             noise: 0.0,
+            explained_noise: 0.0,
             is_kink: false,
             differences: Differences::Central,
         };
