@@ -825,7 +825,8 @@ fn tables_of_groups_and_residuals() {
     run("--mode residuals --out a --threads 1");
     run("--mode residuals --out b --threads 3");
     assert!(tables("a") == tables("b"), "threads must not matter");
-    let expected = ["failures.csv", "parameters.csv", "points.csv", "residuals.csv", "run.json"];
+    let mut expected = vec!["failures.csv", "parameters.csv", "points.csv"];
+    expected.extend(["report.html", "residuals.csv", "run.json"]);
     assert!(files("a").keys().eq(expected), "{:?}", files("a").keys());
     let rows = read(&folder.path().join("a/residuals.csv"));
     assert_eq!(rows.len(), 60);

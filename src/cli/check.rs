@@ -73,7 +73,6 @@ pub(super) fn run(arguments: &Arguments, manner: Manner) -> Result<ExitCode, Cli
     let mut plan = arguments.check.plan(&problem, eps, criteria, DEFAULT_CONSISTENT)?;
     let points = points_at(&problem, &arguments.at, arguments.seed)?;
     if arguments.localise.mode == Mode::Residuals {
-        arguments.outcome.refuse()?;
         return super::residuals::check(arguments, manner, settings, (&problem, plan, &points));
     }
     if let Some(wanted) = hessian {

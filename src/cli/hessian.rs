@@ -17,7 +17,7 @@ use crate::check::{
 use crate::gradient::{Asymmetry, FileHessians, read_hessians};
 use crate::model::OdeProblem;
 use crate::report::{
-    EntryFails, HessianTable, ReportKind, Style, Things, digest, hessian_cases, hessian_table,
+    FailsWhen, HessianTable, ReportKind, Style, Things, digest, hessian_cases, hessian_table,
     write_hessian,
 };
 use crate::startpoints::Points;
@@ -285,7 +285,7 @@ pub(super) fn check(
         ("rtol".to_owned(), format!("{:e}", settings.rtol)),
         ("atol".to_owned(), format!("{:e}", settings.atol)),
     ];
-    let mut cases = hessian_cases(problem, &summary, &points.ids, EntryFails::Anywhere);
+    let mut cases = hessian_cases(problem, &summary, &points.ids, FailsWhen::Anywhere);
     let ended = outcome.end(NAME, &mut cases);
     text.push_str(&ended.lines());
     outcome.write(problem, &properties, &cases)?;
@@ -342,7 +342,7 @@ pub(super) fn sweep(
     };
     let mut summary = matrix.judge(&evaluator, &engines, points, &plan, &mut sink)?;
     let localisation = localiser.finish((problem, settings), &engines, &mut summary)?;
-    let mut cases = hessian_cases(problem, &summary, &points.ids, EntryFails::Consistently);
+    let mut cases = hessian_cases(problem, &summary, &points.ids, FailsWhen::Consistently);
     let ended = outcome.end(NAME, &mut cases);
     let gradient = "own, forward tangents".to_owned();
     let counted = &summary.points;

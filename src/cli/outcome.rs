@@ -28,19 +28,6 @@ pub struct OutcomeOptions {
 pub struct Known(PathBuf, String, Baseline);
 
 impl OutcomeOptions {
-    /// Whether any of these is given.
-    pub fn is_asked_for(&self) -> bool {
-        self.junit.is_some() || self.baseline.is_some()
-    }
-
-    /// Where there are no cases to write or to compare.
-    pub fn refuse(&self) -> Result<(), CliError> {
-        if self.is_asked_for() {
-            return Err(usage("--junit and --baseline are not there with --mode residuals"));
-        }
-        Ok(())
-    }
-
     /// Reads the known failures.
     pub fn known(&self, problem: &OdeProblem, of: Things) -> Result<Option<Known>, CliError> {
         let Some(path) = &self.baseline else { return Ok(None) };

@@ -2,13 +2,15 @@
 
 use super::folder::result_folder;
 use super::options::usage;
+use super::outcome::{Outcome, exit_code};
 use super::output::Output;
 use super::plain::{PointReports, Task, check_lines, finish_table, print, sweep_lines};
 use super::residual_gradient::JudgedResiduals;
-use super::{CliError, Manner, check, engines, sweep};
-use crate::check::{PartSource, VerdictKind, check_residuals};
+use super::{CliError, Manner, check, engines, report, sweep};
+use crate::check::{PartSource, check_residuals};
 use crate::report::{
-    ResidualTable, Style, residual_tables, write_residual_parameters, write_residual_rows,
+    FailsWhen, ReportKind, ResidualTable, Style, Things, residual_cases, residual_tables,
+    write_residual_parameters, write_residual_rows,
 };
 use crate::sweep::{Evaluator, Settings};
 use std::path::PathBuf;
@@ -38,6 +40,8 @@ pub(super) fn check(
     let probes =
         2 * plan.eps.len() * plan.parameters.len() * points.len() * problem.simulation_count();
     let engines = engines::choose(&arguments.solver, problem, settings, probes)?;
+    let known = arguments.outcome.known(problem, Things::Parameters)?;
+    let outcome = Outcome::open(&arguments.outcome, known)?;
     let tangents = Some(engines.tangents.as_ref());
     judged.prepare(problem, settings, engines.tangents.as_ref(), points)?;
     let evaluator = Evaluator::new(problem, settings, engines.probes.as_ref(), tangents)?;
@@ -50,7 +54,6 @@ pub(super) fn check(
         }
         None => None,
     };
-    let mut any_failed = false;
     let mut text = String::new();
     let summary =
         check_residuals(&evaluator, &points.theta_scaled, &plan, source, &mut |judged| -> Result<
@@ -58,8 +61,6 @@ pub(super) fn check(
             CliError,
         > {
             let id = &points.ids[judged.point.position()];
-            let mut cells = judged.parameters.iter().flat_map(|p| &p.cells);
-            any_failed |= cells.any(|cell| cell.verdict.kind == VerdictKind::Fail);
             if let (true, Err(failure)) = (judged.is_first, &judged.result.objective) {
                 text.push_str(&format!("point {id}: failed: {failure}\n"));
             }
@@ -75,18 +76,31 @@ pub(super) fn check(
     if let Some((table, path)) = table {
         table.finish().and_then(Output::finish).map_err(CliError::output(path))?;
     }
+    let properties = [
+        ("mode".to_owned(), "residuals".to_owned()),
+        ("gradient".to_owned(), judged.describe()),
+        ("engine".to_owned(), engines.probes.describe()),
+        ("steps".to_owned(), arguments.check.steps.word().to_owned()),
+        ("rtol".to_owned(), format!("{:e}", settings.rtol)),
+        ("atol".to_owned(), format!("{:e}", settings.atol)),
+    ];
+    let mut cases = residual_cases(problem, &summary, &points.ids, FailsWhen::Anywhere);
+    let ended = outcome.end(NAME, &mut cases);
+    text.push_str(&ended.lines());
+    outcome.write(problem, &properties, &cases)?;
     print(&text, arguments.out.as_deref())?;
-    Ok(if any_failed { ExitCode::from(1) } else { ExitCode::SUCCESS })
+    Ok(exit_code(&[ended]))
 }
 
+/// What these derivatives are called where gradients have names.
+const NAME: &str = "residuals";
 /// Reports of a sweep over the objective that a sweep over residuals does not write.
-const OTHERS: [&str; 9] = [
+const OTHERS: [&str; 8] = [
     "checks.csv",
     "checks.csv.zst",
     "best.csv",
     "eps.csv",
     "where.csv",
-    "report.html",
     "groups.csv",
     "attribution.csv",
     super::hessian::HESSIAN,
@@ -107,7 +121,10 @@ pub(super) fn sweep(
         problem.all().map(|m| m.dynamic_directions().len() * m.simulations.len()).sum();
     let integrations = points.len() * (problem.simulation_count() + 2 * plan.eps.len() * dynamic);
     let engines = engines::choose(&arguments.solver, problem, settings, integrations)?;
+    // The file may lie in that folder.
+    let known = arguments.outcome.known(problem, Things::Parameters)?;
     let _lock = result_folder(&folder, arguments.replacing())?;
+    let outcome = Outcome::open(&arguments.outcome, known)?;
     if !manner.quiet {
         eprintln!("engine: {} ({})", engines.probes.describe(), engines.reason);
     }
@@ -124,9 +141,12 @@ pub(super) fn sweep(
         > {
             reports.add(judged.point, judged.result, judged.is_first)
         })?;
+    let mut cases = residual_cases(problem, &summary, &points.ids, FailsWhen::Consistently);
+    let ended = outcome.end(NAME, &mut cases);
     let gradient = judged.describe();
-    let record =
+    let mut record =
         sweep::record(arguments, problem, &plan, &engines, &evaluator, &summary.points, gradient)?;
+    record.baseline.clone_from(&ended.record);
     let create = |name: &str| Output::create(&folder.join(name));
     let parameters = create("parameters.csv")?;
     let written = write_residual_parameters(parameters, problem, &summary, &points.ids);
@@ -135,11 +155,16 @@ pub(super) fn sweep(
     let written = write_residual_rows(rows, problem, &summary, &points.ids);
     finish_table(&folder, "residuals.csv", written)?;
     reports.finish(&record, &OTHERS)?;
+    report::write(ReportKind::Residuals, &folder, &folder.join("report.html"))?;
+    let properties = record
+        .properties()
+        .map_err(|e| CliError::output(folder.join("run.json"))(std::io::Error::other(e)))?;
+    outcome.write(problem, &properties, &cases)?;
 
     let style = Style { colours: manner.colours, detailed: false };
     let mut text = residual_tables(problem, &summary, &points.ids, style);
     text.push_str(&sweep_lines(problem, &summary.points, (&arguments.check, settings), &folder));
+    text.push_str(&ended.lines());
     print(&text, None)?;
-    let any_failed = summary.points.parameters.iter().any(|p| p.is_consistent_failure);
-    Ok(if any_failed { ExitCode::from(1) } else { ExitCode::SUCCESS })
+    Ok(exit_code(&[ended]))
 }

@@ -37,9 +37,9 @@ use std::thread;
 ///
 /// Writes run.json, points.csv, checks.csv, best.csv, parameters.csv, eps.csv, where.csv,
 /// failures.csv and a page with plots, report.html; with --by groups.csv or attribution.csv. With
-/// --mode residuals: run.json, points.csv, residuals.csv, parameters.csv, failures.csv. With --order
-/// 1: run.json, points.csv, hessian.csv, failures.csv, report.html. Where points are optima:
-/// at_optimum.csv. With several gradients each has such files in a folder of its own; parameters.csv
+/// --mode residuals: run.json, points.csv, residuals.csv, parameters.csv, failures.csv, report.html.
+/// With --order 1: run.json, points.csv, hessian.csv, failures.csv, report.html. Where points are
+/// optima: at_optimum.csv. With several gradients each has such files in a folder of its own; parameters.csv
 /// of all and sources.csv, which compares them, stand beside these.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  \
@@ -148,7 +148,6 @@ pub(super) fn carry_out(
     let mut plan = arguments.check.plan(&problem, eps, criteria, arguments.consistent)?;
     let mut points = SweepPoints::new(arguments, &problem)?;
     if arguments.localise.mode == Mode::Residuals {
-        arguments.outcome.refuse()?;
         arguments.refuse_parts("--mode residuals")?;
         let task = (&problem, plan, points.all()?);
         return super::residuals::sweep(arguments, manner, settings, task);

@@ -3,7 +3,7 @@
 use super::html::{clean, escape};
 use crate::check::{
     CheckPlan, CheckSummary, Diagnosis, HessianSummary, JudgedPoint, PairStatistics,
-    ParameterStatistics, VerdictKind,
+    ParameterStatistics, ResidualCells, ResidualSummary, VerdictKind, row_numbers,
 };
 use crate::index::ParameterIdx;
 use crate::model::OdeProblem;
@@ -115,9 +115,9 @@ pub fn sweep_cases(problem: &OdeProblem, summary: &CheckSummary) -> Vec<Case> {
     summary.parameters.iter().zip(&summary.diagnoses).map(case).collect()
 }
 
-/// When an entry of second derivatives fails.
+/// When a case of many cells fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum EntryFails {
+pub enum FailsWhen {
     /// At some point: of a few points each counts.
     Anywhere,
     Consistently,
@@ -128,15 +128,15 @@ pub fn hessian_cases(
     problem: &OdeProblem,
     summary: &HessianSummary,
     ids: &[String],
-    when: EntryFails,
+    when: FailsWhen,
 ) -> Vec<Case> {
     let id = |p: ParameterIdx| problem.parameters[p.position()].id.as_str();
     let case = |pair: &PairStatistics| {
         let statistics = &pair.statistics;
         let counts = in_words(&statistics.counts);
         let fails = match when {
-            EntryFails::Anywhere => statistics.counts[place(VerdictKind::Fail)] > 0,
-            EntryFails::Consistently => statistics.is_consistent_failure,
+            FailsWhen::Anywhere => statistics.counts[place(VerdictKind::Fail)] > 0,
+            FailsWhen::Consistently => statistics.is_consistent_failure,
         };
         let result = if fails {
             let mut details = format!("points: {counts}");
@@ -158,6 +158,44 @@ pub fn hessian_cases(
         Case { source: None, parameter, result }
     };
     summary.pairs.iter().map(case).collect()
+}
+
+/// The cases of residuals' derivatives, one for each parameter.
+pub fn residual_cases(
+    problem: &OdeProblem,
+    summary: &ResidualSummary,
+    ids: &[String],
+    when: FailsWhen,
+) -> Vec<Case> {
+    let numbers = row_numbers(problem);
+    let parameters = summary.points.parameters.iter().zip(&summary.cells);
+    let case = |(statistics, cells): (&ParameterStatistics, &ResidualCells)| {
+        let counts = in_words(&cells.counts);
+        let fails = match when {
+            FailsWhen::Anywhere => cells.counts[place(VerdictKind::Fail)] > 0,
+            FailsWhen::Consistently => statistics.is_consistent_failure,
+        };
+        let result = if fails {
+            let points = in_words(&statistics.counts);
+            let mut details = format!("points: {points}\nrows at all points: {counts}");
+            if let Some((row, worst)) = &cells.worst {
+                details.push_str(&format!(
+                    "\npoint {}, row {}: derivative of the residual {:e}, estimate {:e}, bound {:e}",
+                    ids[worst.point.position()],
+                    numbers[row.position()],
+                    worst.gradient,
+                    worst.estimate,
+                    worst.bound
+                ));
+            }
+            CaseResult::Failed { message: format!("residuals at points: {points}"), details }
+        } else {
+            undecided(&statistics.counts).unwrap_or(CaseResult::Passed)
+        };
+        let parameter = problem.parameters[statistics.parameter.position()].id.clone();
+        Case { source: None, parameter, result }
+    };
+    parameters.map(case).collect()
 }
 
 /// The cases of a check: one failing cell fails.

@@ -26,7 +26,8 @@ pub use eps_grid::{eps_grid_table, name as eps_grid_name, write_best_eps, write_
 pub use hessian::{HessianTable, hessian_table, write_hessian};
 pub use html::{Plot, ReportError, ReportKind, eps_grid_plot};
 pub use junit::{
-    Case, CaseResult, CheckCases, EntryFails, hessian_cases, sweep_cases, write_junit,
+    Case, CaseResult, CheckCases, FailsWhen, hessian_cases, residual_cases, sweep_cases,
+    write_junit,
 };
 pub use optima::{HistoryTable, OptimizeRecord, optima_table, reasons, write_optima};
 pub use optimum::{optimum_counts, optimum_table, write_at_optimum};

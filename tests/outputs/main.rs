@@ -4,6 +4,7 @@
 //! Gradients are the program's own, which `tests/cli.rs` holds against closed forms; the defects
 //! are put into them here.
 
+mod residuals;
 mod sources;
 
 use std::collections::BTreeMap;

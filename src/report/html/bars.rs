@@ -33,18 +33,26 @@ pub(super) struct Bar {
 pub(super) struct Rows {
     pub(super) one: &'static str,
     pub(super) many: &'static str,
+    /// What is counted of each.
+    pub(super) counted: &'static str,
     /// Room for the labels.
     pub(super) label: f64,
 }
 
-pub(super) const PARAMETERS: Rows = Rows { one: "parameter", many: "parameters", label: 190.0 };
+pub(super) const PARAMETERS: Rows =
+    Rows { one: "parameter", many: "parameters", counted: "points", label: 190.0 };
 
 /// The rows in the order given.
 pub(super) fn draw(bars: &[Bar], rows: &Rows) -> String {
     let bottom = TOP + ROW * bars.len() as f64;
     let mut svg = Svg::new(WIDTH, bottom + 4.0);
     svg.text("head", Anchor::End, [rows.label, 14.0], rows.one);
-    svg.text("head", Anchor::Start, [rows.label + GAP, 14.0], "points by verdict");
+    svg.text(
+        "head",
+        Anchor::Start,
+        [rows.label + GAP, 14.0],
+        &format!("{} by verdict", rows.counted),
+    );
     svg.text("head", Anchor::Start, [WORDS, 14.0], "failure rate [interval]");
     let rates = Scale::linear([0.0, 1.0].into_iter(), RATE[0], RATE[1]);
     for (tick, word) in [(0.0, "0"), (0.5, "0.5"), (1.0, "1")] {

@@ -22,7 +22,7 @@ const MOST_LINES: usize = 12;
 const MOST_NAMED: usize = 10;
 /// Letters of either id before a bar, two of them and what is between in the rows' room.
 const LETTERS: usize = 18;
-const ROWS: Rows = Rows { one: "entry", many: "entries", label: 304.0 };
+const ROWS: Rows = Rows { one: "entry", many: "entries", counted: "points", label: 304.0 };
 
 /// Entries with one mistake.
 struct Cause<'a> {

@@ -15,6 +15,7 @@ mod matrix;
 mod optima;
 mod page;
 mod plots;
+mod residuals;
 mod run;
 mod scale;
 mod scatter;
@@ -39,6 +40,8 @@ pub enum ReportKind {
     Sweep,
     /// `gradsweep sweep --order 1`.
     Hessian,
+    /// `gradsweep sweep --mode residuals`.
+    Residuals,
     /// `gradsweep optimize`.
     Optima,
 }
@@ -47,10 +50,14 @@ impl ReportKind {
     /// By the tables that the folder holds.
     pub fn of(folder: &Path) -> Self {
         let holds = |name: &str| folder.join(name).exists();
-        match (holds("optima.csv"), holds("hessian.csv")) {
-            (true, _) => Self::Optima,
-            (false, true) => Self::Hessian,
-            (false, false) => Self::Sweep,
+        if holds("optima.csv") {
+            Self::Optima
+        } else if holds("hessian.csv") {
+            Self::Hessian
+        } else if holds("residuals.csv") {
+            Self::Residuals
+        } else {
+            Self::Sweep
         }
     }
 
@@ -63,6 +70,7 @@ impl ReportKind {
         match self {
             Self::Sweep => page::page(&folder::Sweep::read(folder)?),
             Self::Hessian => hessian::page(folder),
+            Self::Residuals => residuals::page(folder),
             Self::Optima => optima::Optima::read(folder)?.page(),
         }
     }
@@ -75,6 +83,7 @@ impl ReportKind {
         match self {
             Self::Sweep => Ok(plots::plots(&folder::Sweep::read(folder)?)),
             Self::Hessian => hessian::plots(folder),
+            Self::Residuals => residuals::plots(folder),
             Self::Optima => Ok(optima::Optima::read(folder)?.plots()),
         }
     }
