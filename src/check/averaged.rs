@@ -5,7 +5,9 @@
 //! its value at 0 is the estimate. Noise is read off the residuals, truncation off what further powers
 //! change. What rounding does alike at all steps is not averaged away: the bound is never below it.
 
-use super::estimate::{Differences, Estimate, Ladder, NOISE_FACTOR, Rung};
+use super::estimate::{
+    Differences, Estimate, Ladder, NOISE_FACTOR, Rung, estimates_by_other_noise,
+};
 use super::one_sided::estimate_from_either;
 
 /// Number of steps that are averaged over, and the first and the distance between them.
@@ -95,7 +97,8 @@ const APART: f64 = 10.0;
 /// bound is its distance to them.
 ///
 /// Noise explains a distance that is not beyond it, if rounding or the smallest steps vouch for it;
-/// noise that tolerances allow does not explain that steps a decade apart agree.
+/// noise that tolerances allow does not explain that steps a decade apart agree. Where rounding is
+/// the noise, the estimates have a vote, too, that other notions of noise lead to.
 fn outvoted(estimate: Estimate, ladder: &Ladder, origin: NoiseOrigin) -> Estimate {
     let mut smaller: Vec<&Rung> =
         ladder.iter().filter(|r| r.central.is_finite() && r.eps < estimate.eps).collect();
@@ -114,6 +117,14 @@ fn outvoted(estimate: Estimate, ladder: &Ladder, origin: NoiseOrigin) -> Estimat
         let is_meant = is_apart || distance > BEYOND_NOISE * estimate.explained_noise / pair[1].eps;
         if between < AGREEMENT * distance && is_meant {
             bound = bound.max(distance);
+        }
+    }
+    if estimate.differences == Differences::Central && origin == NoiseOrigin::Rounding {
+        for other in estimates_by_other_noise(ladder).into_iter().flatten() {
+            let distance = (other.value - estimate.value).abs();
+            if !other.is_kink && distance > estimate.bound + other.bound {
+                bound = bound.max(distance + other.bound);
+            }
         }
     }
     Estimate { bound, ..estimate }
@@ -282,6 +293,57 @@ mod tests {
         // The twin: the estimate alone is sure of another value.
         let alone = estimate_from_either(&rungs).expect("all steps have values");
         assert!((alone.value - 5.26879).abs() > alone.bound, "{alone:?}");
+    }
+
+    /// The bound must hold the derivative; that of the estimate alone, the twin, does not.
+    fn contradiction_widens(differences: &[[f64; 4]], rounding: f64, derivative: f64) {
+        let rung = |&[eps, forward, backward, central]: &[f64; 4]| Rung {
+            eps,
+            forward,
+            backward,
+            central,
+            noise: rounding / eps,
+            unseen: 0.0,
+        };
+        let rungs: Vec<Rung> = differences.iter().map(rung).collect();
+        let found = estimate_of_all(&rungs, NoiseOrigin::Rounding).expect("all steps have values");
+        assert!((found.value - derivative).abs() <= found.bound, "{found:?}");
+        let alone = estimate_from_either(&rungs).expect("all steps have values");
+        assert!((alone.value - derivative).abs() > 2.0 * alone.bound, "{alone:?}");
+    }
+
+    /// Differences of an oscillator. The steps 0.4 and 0.2 agree by chance, so that smaller ones seem
+    /// to move apart, by less than rounding might make; the derivative is where these go.
+    #[test]
+    fn what_only_unconfirmed_rounding_explains_is_not_decided() {
+        let differences = [
+            [4e-1, -0.0196994, -0.1177376, -0.06871851],
+            [2e-1, -0.0330923, -0.1025492, -0.06782072],
+            [1e-1, -0.0451956, -0.0831767, -0.06418617],
+            [5e-2, -0.0531389, -0.0725420, -0.06284043],
+            [2.5e-2, -0.0575945, -0.0673471, -0.06247084],
+            [1.25e-2, -0.0599367, -0.0648175, -0.06237706],
+            [6.25e-3, -0.0611308, -0.0635705, -0.06235067],
+            [1e-3, -0.0621807, -0.0625391, -0.06235991],
+            [1e-5, -0.0620416, -0.0603868, -0.06121417],
+            [1e-7, -0.1394013, -0.0686380, -0.10401965],
+            [1e-9, -0.6653470, -2.0387378, -1.35204247],
+        ];
+        contradiction_widens(&differences, 1e-8, -0.06234438);
+    }
+
+    /// Differences of a signalling model. Rounding leaves the smallest steps on one stair, where they
+    /// agree to seven digits; the larger steps go to another value, that of the tangents.
+    #[test]
+    fn small_steps_on_one_stair_do_not_decide_alone() {
+        let differences = [
+            [1e-1, -22178.378577, -17616.910780, -19897.644678],
+            [1e-3, -19745.684279, -19700.175218, -19722.929748],
+            [1e-5, -19725.880330, -19725.428777, -19725.654554],
+            [1e-7, -19610.664188, -19610.659620, -19610.661904],
+            [1e-9, -19610.664573, -19610.659648, -19610.662110],
+        ];
+        contradiction_widens(&differences, 1e-9, -19722.900998);
     }
 
     /// Within 0.003 of the point the slope is 1.5, from afar it is 1: what large steps differ by looks

@@ -120,15 +120,16 @@ struct Noise {
 }
 
 impl Noise {
-    /// With these steps, largest first.
-    fn of(rungs: &[Rung]) -> Self {
+    /// With these steps, largest first. So many times the standard rounding error needs no
+    /// confirmation.
+    fn of(rungs: &[Rung], plain: f64) -> Self {
         let Some(first) = rungs.first() else { return Self { size: 0.0, explained: 0.0 } };
         let standard = first.noise.max(0.0) * first.eps;
         if rungs.len() < ENOUGH_RUNGS {
             let size = NOISE_FACTOR * standard;
             return Self { size, explained: size };
         }
-        let seen = seen_noise(rungs);
+        let seen = seen_noise(rungs, plain);
         let at_least = |noise: f64| standard.max(SEEN_FACTOR * noise);
         Self { size: at_least(seen.size), explained: at_least(seen.explained) }
     }
@@ -147,7 +148,7 @@ impl Noise {
 /// steps alone is no denial: rounding may leave all of them on one stair.
 ///
 /// Steps over which nothing changed at all show no noise, but that of rounding.
-fn seen_noise(rungs: &[Rung]) -> Noise {
+fn seen_noise(rungs: &[Rung], plain: f64) -> Noise {
     let is_alive = |r: &&Rung| r.forward != 0.0 || r.backward != 0.0;
     let alive: Vec<&Rung> = rungs.iter().filter(is_alive).collect();
     let Some(last) = alive.last() else { return Noise { size: 0.0, explained: 0.0 } };
@@ -166,7 +167,7 @@ fn seen_noise(rungs: &[Rung]) -> Noise {
     for (i, this) in shown.iter().enumerate() {
         let smaller = shown[i..].iter().filter(|s| s.eps * STEPS_APART <= this.eps);
         let confirmed = smaller.map(|s| s.noise).fold(gap, f64::max);
-        let is_explained = this.noise <= PLAIN_ROUNDING * rounding;
+        let is_explained = plain == f64::INFINITY || this.noise <= plain * rounding;
         if this.distance > closest && (is_explained || this.noise <= MOST_FALL * confirmed) {
             noise.size = noise.size.max(this.noise);
         }
@@ -188,9 +189,19 @@ struct Shown {
 
 /// The estimate from the grid; none where no central difference is finite.
 pub fn estimate(ladder: &Ladder) -> Option<Estimate> {
+    estimate_with(ladder, PLAIN_ROUNDING)
+}
+
+/// The estimates by the least that may be noise, what smaller steps confirm, and by the most, whatever
+/// moves apart.
+pub(super) fn estimates_by_other_noise(ladder: &Ladder) -> [Option<Estimate>; 2] {
+    [0.0, f64::INFINITY].map(|plain| estimate_with(ladder, plain))
+}
+
+fn estimate_with(ladder: &Ladder, plain: f64) -> Option<Estimate> {
     let mut rungs: Vec<Rung> = ladder.iter().copied().filter(|r| r.central.is_finite()).collect();
     rungs.sort_by(|a, b| b.eps.total_cmp(&a.eps));
-    let noise_level = Noise::of(&rungs);
+    let noise_level = Noise::of(&rungs, plain);
     // Values that did not change over the largest step change by less over any other.
     let floor = rungs.first().map_or(0.0, |first| first.unseen);
     let mut best: Option<Estimate> = None;
