@@ -159,6 +159,7 @@ pub(super) fn page(folder: &Path) -> Result<String, ReportError> {
         more_named => failing.len().saturating_sub(MOST_NAMED),
         failing_rows => rows.rows.iter().filter(|row| row.failing > 0).count(),
         all => parameters.rows.len(),
+        parameters => parameters.rows.len(),
         all_rows => rows.rows.len(),
         bars => Value::from_safe_string(bars::draw(&found.bars(), &ROWS)),
         most_bars => MOST_BARS,

@@ -11,8 +11,10 @@ use serde_json::Value as Json;
 pub(super) const STYLE: &str = include_str!("style.css");
 
 /// Parts that templates include, by name.
-const PARTS: [(&str, &str); 4] = [
+const PARTS: [(&str, &str); 6] = [
     ("style.css", STYLE),
+    ("facts.html", include_str!("facts.html")),
+    ("legend.html", include_str!("legend.html")),
     ("settings.html", include_str!("settings.html")),
     ("table.html", include_str!("table.html")),
     ("sort.html", include_str!("sort.html")),
