@@ -202,6 +202,7 @@ fn fit(rungs: &[Rung], powers: usize) -> Option<(f64, f64, f64)> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::estimate::tests::ladder_of;
     use super::*;
     use rand::{RngExt, SeedableRng};
     use rand_pcg::Pcg64Mcg;
@@ -351,16 +352,8 @@ mod tests {
     #[test]
     fn noise_that_nothing_vouches_for_does_not_silence_small_steps() {
         let f = |x: f64| x + 0.5 * 3e-3 * (x / 3e-3).tanh();
-        let rung = |eps: f64| Rung {
-            eps,
-            forward: f(eps) / eps,
-            backward: -f(-eps) / eps,
-            central: (f(eps) - f(-eps)) / (2.0 * eps),
-            noise: f64::EPSILON / eps,
-            unseen: 0.0,
-        };
         let eps = [4e-1, 2e-1, 1e-1, 5e-2, 2.5e-2, 1.25e-2, 6.25e-3, 1e-3, 1e-5, 1e-7, 1e-9];
-        let rungs = eps.map(rung);
+        let rungs = ladder_of(&eps, f);
         let found = estimate_of_all(&rungs, NoiseOrigin::Rounding).expect("all steps have values");
         // The bound is the distance to a difference, whose own error is rounding over 1e-7.
         assert!((found.value - 1.5).abs() <= found.bound + 1e-8, "{found:?}");

@@ -105,12 +105,21 @@ const KINK_EXPONENT: f64 = 0.5;
 
 /// Ratio of two steps of which the smaller one tells whether what the larger one shows is noise: noise
 /// stays as it is, what truncation leaves falls by a hundred times or more. In the middle, on a
-/// logarithmic scale, is the limit.
+/// logarithmic scale, is the limit. A decade, but for rounding of the steps.
 const STEPS_APART: f64 = 9.99;
 const MOST_FALL: f64 = 31.6;
 /// Multiple of the standard rounding error up to which rounding needs no confirmation: states in
 /// stiff systems carry rounding errors so much larger than those of the predictions.
 const PLAIN_ROUNDING: f64 = 1e4;
+
+/// What counts as noise of what moves apart, beside what smaller steps confirm.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Unconfirmed {
+    Nothing,
+    /// Up to [`PLAIN_ROUNDING`].
+    Rounding,
+    Everything,
+}
 
 /// The noise of differences: this over eps.
 #[derive(Debug, Clone, Copy)]
@@ -120,16 +129,15 @@ struct Noise {
 }
 
 impl Noise {
-    /// With these steps, largest first. So many times the standard rounding error needs no
-    /// confirmation.
-    fn of(rungs: &[Rung], plain: f64) -> Self {
+    /// With these steps, largest first.
+    fn of(rungs: &[Rung], unconfirmed: Unconfirmed) -> Self {
         let Some(first) = rungs.first() else { return Self { size: 0.0, explained: 0.0 } };
         let standard = first.noise.max(0.0) * first.eps;
         if rungs.len() < ENOUGH_RUNGS {
             let size = NOISE_FACTOR * standard;
             return Self { size, explained: size };
         }
-        let seen = seen_noise(rungs, plain);
+        let seen = seen_noise(rungs, unconfirmed);
         let at_least = |noise: f64| standard.max(SEEN_FACTOR * noise);
         Self { size: at_least(seen.size), explained: at_least(seen.explained) }
     }
@@ -148,7 +156,7 @@ impl Noise {
 /// steps alone is no denial: rounding may leave all of them on one stair.
 ///
 /// Steps over which nothing changed at all show no noise, but that of rounding.
-fn seen_noise(rungs: &[Rung], plain: f64) -> Noise {
+fn seen_noise(rungs: &[Rung], unconfirmed: Unconfirmed) -> Noise {
     let is_alive = |r: &&Rung| r.forward != 0.0 || r.backward != 0.0;
     let alive: Vec<&Rung> = rungs.iter().filter(is_alive).collect();
     let Some(last) = alive.last() else { return Noise { size: 0.0, explained: 0.0 } };
@@ -167,7 +175,11 @@ fn seen_noise(rungs: &[Rung], plain: f64) -> Noise {
     for (i, this) in shown.iter().enumerate() {
         let smaller = shown[i..].iter().filter(|s| s.eps * STEPS_APART <= this.eps);
         let confirmed = smaller.map(|s| s.noise).fold(gap, f64::max);
-        let is_explained = plain == f64::INFINITY || this.noise <= plain * rounding;
+        let is_explained = match unconfirmed {
+            Unconfirmed::Nothing => false,
+            Unconfirmed::Rounding => this.noise <= PLAIN_ROUNDING * rounding,
+            Unconfirmed::Everything => true,
+        };
         if this.distance > closest && (is_explained || this.noise <= MOST_FALL * confirmed) {
             noise.size = noise.size.max(this.noise);
         }
@@ -189,19 +201,19 @@ struct Shown {
 
 /// The estimate from the grid; none where no central difference is finite.
 pub fn estimate(ladder: &Ladder) -> Option<Estimate> {
-    estimate_with(ladder, PLAIN_ROUNDING)
+    estimate_with(ladder, Unconfirmed::Rounding)
 }
 
 /// The estimates by the least that may be noise, what smaller steps confirm, and by the most, whatever
 /// moves apart.
 pub(super) fn estimates_by_other_noise(ladder: &Ladder) -> [Option<Estimate>; 2] {
-    [0.0, f64::INFINITY].map(|plain| estimate_with(ladder, plain))
+    [Unconfirmed::Nothing, Unconfirmed::Everything].map(|kind| estimate_with(ladder, kind))
 }
 
-fn estimate_with(ladder: &Ladder, plain: f64) -> Option<Estimate> {
+fn estimate_with(ladder: &Ladder, unconfirmed: Unconfirmed) -> Option<Estimate> {
     let mut rungs: Vec<Rung> = ladder.iter().copied().filter(|r| r.central.is_finite()).collect();
     rungs.sort_by(|a, b| b.eps.total_cmp(&a.eps));
-    let noise_level = Noise::of(&rungs, plain);
+    let noise_level = Noise::of(&rungs, unconfirmed);
     // Values that did not change over the largest step change by less over any other.
     let floor = rungs.first().map_or(0.0, |first| first.unseen);
     let mut best: Option<Estimate> = None;
@@ -272,7 +284,7 @@ fn shows_kink(rungs: &[Rung], noise: Noise) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
     const EPS: [f64; 12] =
@@ -280,7 +292,7 @@ mod tests {
 
     /// Differences at 0 of a function of value 0 there, whose values have a relative precision of one
     /// part in 2⁵² of 1.
-    fn ladder(f: impl Fn(f64) -> f64) -> Vec<Rung> {
+    pub fn ladder_of(steps: &[f64], f: impl Fn(f64) -> f64) -> Vec<Rung> {
         let rung = |&eps: &f64| Rung {
             eps,
             forward: f(eps) / eps,
@@ -289,7 +301,11 @@ mod tests {
             noise: f64::EPSILON / eps,
             unseen: 0.0,
         };
-        EPS.iter().map(rung).collect()
+        steps.iter().map(rung).collect()
+    }
+
+    fn ladder(f: impl Fn(f64) -> f64) -> Vec<Rung> {
+        ladder_of(&EPS, f)
     }
 
     /// What counts as noise where whatever moves apart does.

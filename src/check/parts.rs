@@ -258,23 +258,15 @@ pub(super) fn rung(eps: f64, differences: &Differences) -> Rung {
 
 #[cfg(test)]
 mod tests {
+    use super::super::estimate::tests::ladder_of;
     use super::*;
     use std::f64::consts::TAU;
 
     const EPS: [f64; 11] =
         [4e-1, 2e-1, 1e-1, 5e-2, 2.5e-2, 1.25e-2, 6.25e-3, 1e-3, 1e-5, 1e-7, 1e-9];
 
-    /// Differences at 0 of a function of value 0 there.
     fn ladder(f: impl Fn(f64) -> f64) -> Vec<Rung> {
-        let rung = |&eps: &f64| Rung {
-            eps,
-            forward: f(eps) / eps,
-            backward: -f(-eps) / eps,
-            central: (f(eps) - f(-eps)) / (2.0 * eps),
-            noise: f64::EPSILON / eps,
-            unseen: 0.0,
-        };
-        EPS.iter().map(rung).collect()
+        ladder_of(&EPS, f)
     }
 
     #[test]
