@@ -77,7 +77,9 @@ fn f64_power_of_two(n: i32) -> f64 {
     return f64(bitcast<f32>((n + 127i) << 23u));
 }
 
-// 2^n = a b b for an integer n, |n| <= 1100; 1 <= a <= 2^15.
+// 2^n = a b b for an integer n, |n| <= 1100. Drivers may form b b first (NVIDIA's does): where 2^n times
+// a number near 1 is neither infinite nor 0, b b is neither. 2^16 <= a < 2^32 for n >= 0, else
+// 2^-16 < a <= 1.
 struct F64Factors {
     a: f64,
     b: f64,
@@ -85,11 +87,14 @@ struct F64Factors {
 
 fn f64_factors(n: f64) -> F64Factors {
     let k = f64_integer(n);
-    // n = 16 (k / 16) + (k % 16)
-    let s = f64_power_of_two(k >> 4u);
+    let up = k >= 0i;
+    // |n| = 16 (|n| / 16) + (|n| % 16)
+    let sixteens = abs(k) >> 4u;
+    let rest = abs(k) & 15i;
+    let s = f64_power_of_two(select(-sixteens, sixteens - 1i, up));
     let s2 = s * s;
     let s4 = s2 * s2;
-    return F64Factors(f64_power_of_two(k & 15i), s4 * s4);
+    return F64Factors(f64_power_of_two(select(-rest, rest + 16i, up)), s4 * s4);
 }
 
 // (1 + t) 2^n, rounded once, for |t| < 1 and an integer n, |n| <= 1100. The sum is formed times a

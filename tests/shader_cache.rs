@@ -97,8 +97,8 @@ fn damaged_files_are_made_anew() {
             fs::write(file, damage(bytes)).unwrap();
         }
         assert_eq!(run(&adapter, folder.path()), (expected.clone(), (0, SHADERS)), "{what}");
-        let now: Vec<Vec<u8>> = files(folder.path()).iter().map(|f| fs::read(f).unwrap()).collect();
-        assert!(now == whole, "{what}: not made anew");
+        // Made anew, if not to the byte: drivers may give other bytes for what they have seen before.
+        assert_eq!(run(&adapter, folder.path()), (expected.clone(), (SHADERS, 0)), "{what}");
     }
 }
 
@@ -120,9 +120,9 @@ fn what_the_driver_refuses_is_made_anew() {
         fs::write(file, [&bytes[..start], &digest[..], &content].concat()).unwrap();
     }
     // All are found, and none is of use.
-    assert_eq!(run(&adapter, folder.path()), (expected, (SHADERS, SHADERS)));
-    let now: Vec<Vec<u8>> = all.iter().map(|f| fs::read(f).unwrap()).collect();
-    assert!(now == whole);
+    assert_eq!(run(&adapter, folder.path()), (expected.clone(), (SHADERS, SHADERS)));
+    // Made anew, and of use.
+    assert_eq!(run(&adapter, folder.path()), (expected, (SHADERS, 0)));
 }
 
 #[test]
@@ -171,9 +171,13 @@ fn the_oldest_files_go() {
     let folder = tempfile::tempdir().unwrap();
     let old = folder.path().join("old.shader");
     fs::write(&old, vec![0; 4096]).unwrap();
-    // Room for what this run writes, but not for that one beside it.
-    let cache = Arc::new(ShaderCache::new(folder.path()).with_headers().with_most_bytes(4096));
-    let (expected, _) = run(&adapter, &folder.path().join("another"));
+    let another = folder.path().join("another");
+    let (expected, _) = run(&adapter, &another);
+    let needed: u64 = files(&another).iter().map(|file| fs::metadata(file).unwrap().len()).sum();
+    // Room for what this run writes, and for half of the old one beside it.
+    let most_bytes = needed + 2048;
+    let cache =
+        Arc::new(ShaderCache::new(folder.path()).with_headers().with_most_bytes(most_bytes));
     assert_eq!(evaluate(&open(&adapter, Some(&cache))), expected);
     assert_eq!(cache.counts(), (0, SHADERS));
     assert!(!old.exists());

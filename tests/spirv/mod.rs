@@ -1,18 +1,12 @@
 //! SPIR-V of WGSL sources, and what `spirv-val` says of it.
 
+use gradsweep::engine::gpu;
 use std::io::Write;
 use std::process::{Command, Stdio};
-use wgpu::naga;
 
-/// The SPIR-V naga makes of a kernel, as wgpu has it made.
+/// The SPIR-V of a kernel as drivers are given it.
 pub fn spirv(source: &str) -> Vec<u8> {
-    let module = naga::front::wgsl::parse_str(source).expect("valid WGSL");
-    let capabilities = naga::valid::Capabilities::FLOAT64;
-    let mut validator =
-        naga::valid::Validator::new(naga::valid::ValidationFlags::all(), capabilities);
-    let info = validator.validate(&module).expect("a valid module");
-    let options = naga::back::spv::Options { lang_version: (1, 3), ..Default::default() };
-    let words = naga::back::spv::write_vec(&module, &info, &options, None).expect("SPIR-V");
+    let words = gpu::spirv(source).unwrap_or_else(|error| panic!("{error}"));
     words.iter().flat_map(|word| word.to_le_bytes()).collect()
 }
 

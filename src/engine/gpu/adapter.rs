@@ -1,5 +1,6 @@
 //! Finding adapters that compute with 64-bit floats, and opening one.
 
+use super::device::FEATURES;
 use crate::engine::EngineError;
 use serde::Serialize;
 
@@ -63,7 +64,7 @@ pub fn adapters() -> Vec<Adapter> {
                 driver: format!("{} {}", info.driver, info.driver_info).trim().to_owned(),
                 kind: format!("{:?}", info.device_type),
                 pci: info.device_pci_bus_id,
-                has_f64: handle.features().contains(wgpu::Features::SHADER_F64),
+                has_f64: handle.features().contains(FEATURES),
                 max_binding_bytes: limits.max_storage_buffer_binding_size,
                 max_storage_buffers: limits.max_storage_buffers_per_shader_stage,
                 max_invocations: limits.max_compute_invocations_per_workgroup,

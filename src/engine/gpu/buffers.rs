@@ -1,6 +1,7 @@
 //! Device buffers: made, filled and read back.
 
 use super::device::Device;
+use super::staging::HostBytes;
 use super::traffic::Meter;
 use crate::engine::EngineError;
 use bytemuck::Pod;
@@ -43,16 +44,6 @@ pub(super) fn uniform<T: Pod>(device: &Device, label: &str, data: &[T]) -> wgpu:
     buffer
 }
 
-/// Bytes from the device, aligned for doubles.
-pub(super) struct HostBytes(Vec<u64>);
-
-impl HostBytes {
-    /// The first `count` values.
-    pub(super) fn values<T: Pod>(&self, count: usize) -> &[T] {
-        &bytemuck::cast_slice(&self.0)[..count]
-    }
-}
-
 /// Bytes of a buffer to copy to the host.
 pub(super) struct Request<'a> {
     pub(super) buffer: &'a wgpu::Buffer,
@@ -61,21 +52,16 @@ pub(super) struct Request<'a> {
 }
 
 /// Copies parts of buffers to the host, in one submission.
-pub(super) fn read_back(
-    device: &Device,
+pub(super) fn read_back<'a>(
+    device: &'a Device,
     lanes: usize,
     requests: &[Request<'_>],
-) -> Result<Vec<HostBytes>, EngineError> {
+) -> Result<Vec<HostBytes<'a>>, EngineError> {
     let mut encoder = device.handle.create_command_encoder(&Default::default());
     let staging: Vec<wgpu::Buffer> = requests
         .iter()
         .map(|&Request { buffer, offset, bytes }| {
-            let target = device.handle.create_buffer(&wgpu::BufferDescriptor {
-                label: Some("staging"),
-                size: bytes.max(8),
-                usage: Usage::MAP_READ | Usage::COPY_DST,
-                mapped_at_creation: false,
-            });
+            let target = device.staging.take(&device.handle, bytes);
             encoder.copy_buffer_to_buffer(buffer, offset, &target, 0, bytes);
             target
         })
@@ -99,13 +85,8 @@ pub(super) fn read_back(
     let bytes = requests.iter().map(|request| request.bytes).sum();
     Meter::add(&device.meter.downloaded, bytes);
     staging
-        .iter()
+        .into_iter()
         .zip(requests)
-        .map(|(buffer, request)| {
-            let view = buffer
-                .get_mapped_range(0..request.bytes)
-                .map_err(|error| failed(error.to_string()))?;
-            Ok(HostBytes(bytemuck::pod_collect_to_vec(&view)))
-        })
+        .map(|(buffer, request)| HostBytes::new(device, buffer, request.bytes).map_err(failed))
         .collect()
 }

@@ -4,11 +4,15 @@ use super::adapter::{Adapter, AdapterSummary};
 use super::pipeline::gives_shaders_out;
 use super::shader::WORKGROUP_SIZE;
 use super::shader_cache::ShaderCache;
+use super::staging::StagingBuffers;
 use super::traffic::Meter;
 use crate::engine::EngineError;
 use bytemuck::Pod;
 use std::sync::{Arc, Mutex, PoisonError};
 
+/// What every device must have.
+pub(super) const FEATURES: wgpu::Features =
+    wgpu::Features::SHADER_F64.union(wgpu::Features::PASSTHROUGH_SHADERS);
 /// Device memory that a group of lanes may take in any one buffer, whatever the adapter allows.
 const LARGEST_BUFFER: u64 = 256 << 20;
 
@@ -23,7 +27,8 @@ pub(super) struct Device {
     /// The first error that no scope caught, e.g. a lost device.
     failure: Arc<Mutex<Option<String>>>,
     pub(super) shaders: Shaders,
-    pub(super) meter: Meter,
+    pub(super) staging: StagingBuffers,
+    pub(super) meter: Arc<Meter>,
 }
 
 /// What is done with compiled shaders.
@@ -50,7 +55,11 @@ pub struct DeviceOptions {
 }
 
 impl Device {
-    pub(super) fn open(adapter: &Adapter, options: &DeviceOptions) -> Result<Self, EngineError> {
+    pub(super) fn open(
+        adapter: &Adapter,
+        options: &DeviceOptions,
+        meter: Arc<Meter>,
+    ) -> Result<Self, EngineError> {
         let limits = options.limits.clone().unwrap_or_else(|| adapter.handle.limits());
         let has_cache = adapter.handle.features().contains(wgpu::Features::PIPELINE_CACHE);
         let of_cache = match (&options.shader_cache, has_cache) {
@@ -59,7 +68,7 @@ impl Device {
         };
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("gradsweep"),
-            required_features: wgpu::Features::SHADER_F64 | of_cache,
+            required_features: FEATURES | of_cache,
             required_limits: limits.clone(),
             ..Default::default()
         };
@@ -107,7 +116,8 @@ impl Device {
             max_groups: limits.max_compute_workgroups_per_dimension,
             failure,
             shaders,
-            meter: Meter::default(),
+            staging: StagingBuffers::default(),
+            meter,
         })
     }
 
@@ -118,10 +128,15 @@ impl Device {
         self.handle.destroy();
     }
 
+    /// The first uncaught error.
+    pub(super) fn failure(&self) -> Option<String> {
+        self.failure.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// Fails with the first uncaught error, if there was one.
     pub(super) fn check(&self, lanes: usize) -> Result<(), EngineError> {
-        match self.failure.lock().unwrap_or_else(PoisonError::into_inner).as_ref() {
-            Some(reason) => Err(EngineError::Device { lanes, reason: reason.clone() }),
+        match self.failure() {
+            Some(reason) => Err(EngineError::Device { lanes, reason }),
             None => Ok(()),
         }
     }
@@ -144,10 +159,13 @@ impl Device {
         submission: wgpu::SubmissionIndex,
     ) -> Result<(), EngineError> {
         let until = wgpu::PollType::Wait { submission_index: Some(submission), timeout: None };
-        let failed =
-            |error: wgpu::PollError| EngineError::Device { lanes, reason: error.to_string() };
-        self.handle.poll(until).map_err(failed)?;
-        self.check(lanes)
+        let polled = self.handle.poll(until);
+        // Why the device was lost, rather than that there is nothing left to wait for.
+        self.check(lanes)?;
+        match polled {
+            Ok(_) => Ok(()),
+            Err(error) => Err(EngineError::Device { lanes, reason: error.to_string() }),
+        }
     }
 
     /// Most lanes of a dispatch.

@@ -54,7 +54,7 @@ impl GpuKernel {
         let source = shader::source(step)?;
         let layout = bind_group_layout(&device.handle, step.adaptive);
         let ops = step.program.ops().len();
-        let pipeline = compile_pipeline(&device, "integrate", source, &layout, ops)?;
+        let pipeline = compile_pipeline(&device, "integrate", &source, &layout, ops)?;
         Ok(Self {
             device,
             pipeline,
@@ -281,9 +281,9 @@ impl GpuKernel {
             let took = began.elapsed();
             watch.turn(Doing::Collecting);
             progress[STATUS * count..][..told_fields * count]
-                .copy_from_slice(bytes[0].values(told_fields * count));
+                .copy_from_slice(&bytes[0].values(told_fields * count));
             if let Some(bytes) = bytes.get(1) {
-                let accepted: &[f64] = bytes.values(attempts as usize * count);
+                let accepted = bytes.values::<f64>(attempts as usize * count);
                 for &l in &active {
                     let l = l as usize;
                     let taken = progress[FRACTION * count + l] as usize;
@@ -311,9 +311,9 @@ impl GpuKernel {
         ];
         let bytes = buffers::read_back(device, count, &requests)?;
         watch.turn(Doing::Collecting);
-        let values: &[f64] = bytes[0].values(places[count]);
-        let done: &[f64] = bytes[1].values(count);
-        let progress: &[u32] = bytes[2].values(progress.len());
+        let values = bytes[0].values::<f64>(places[count]);
+        let done = bytes[1].values::<f64>(count);
+        let progress = bytes[2].values::<u32>(progress.len());
         for (l, &lane) in lanes.iter().enumerate() {
             let reached = progress[OUTPUT * count + l] as usize;
             let start = places[l];

@@ -9,24 +9,36 @@ mod pipeline;
 mod reverse;
 mod shader;
 mod shader_cache;
+mod spirv;
+mod staging;
 mod traffic;
 
 pub use adapter::{Adapter, AdapterSummary, adapters, find, find_alike};
 pub use device::DeviceOptions;
 pub use shader::{reverse_sources, source as shader_source};
 pub use shader_cache::ShaderCache;
+pub use spirv::spirv;
 pub use traffic::Traffic;
 
 use super::{Engine, EngineError, Kernel, ReverseKernel};
 use crate::rosenbrock::{ReverseStep, StepProgram};
 use device::{Device, Shaders};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+use traffic::Meter;
+
+/// Programs with more operations get a device of their own: the driver may refuse the shader (NVIDIA's
+/// took 11,289 operations and refused 13,863), and wgpu gives a device up on which that happened.
+const LARGEST_TOGETHER: usize = 8_000;
 
 /// An adapter's device.
 #[derive(Debug)]
 pub struct GpuEngine {
     device: Arc<Device>,
-    summary: AdapterSummary,
+    /// Devices of large programs.
+    others: Mutex<Vec<Arc<Device>>>,
+    meter: Arc<Meter>,
+    adapter: Adapter,
+    options: DeviceOptions,
 }
 
 impl GpuEngine {
@@ -43,24 +55,40 @@ impl GpuEngine {
 
     /// Opens one with these options.
     pub fn open_with(adapter: &Adapter, options: &DeviceOptions) -> Result<Self, EngineError> {
-        let device = Arc::new(Device::open(adapter, options)?);
-        Ok(Self { device, summary: adapter.summary.clone() })
+        let meter = Arc::<Meter>::default();
+        let device = Arc::new(Device::open(adapter, options, Arc::clone(&meter))?);
+        let (adapter, options) = (adapter.clone(), options.clone());
+        Ok(Self { device, others: Mutex::default(), meter, adapter, options })
+    }
+
+    /// The device for a program of so many operations.
+    fn device_for(&self, ops: usize) -> Result<Arc<Device>, EngineError> {
+        if ops <= LARGEST_TOGETHER {
+            return Ok(Arc::clone(&self.device));
+        }
+        let meter = Arc::clone(&self.meter);
+        let device = Arc::new(Device::open(&self.adapter, &self.options, meter)?);
+        let mut others = self.others.lock().unwrap_or_else(PoisonError::into_inner);
+        others.push(Arc::clone(&device));
+        Ok(device)
     }
 
     /// Gives the device back to the driver. What runs on it, or is run on it later, fails as on a device
     /// that is lost.
     pub fn destroy(&self) {
         self.device.destroy();
+        let others = self.others.lock().unwrap_or_else(PoisonError::into_inner);
+        others.iter().for_each(|device| device.destroy());
     }
 
     /// What the device was given and gave back so far.
     pub fn traffic(&self) -> Traffic {
-        self.device.meter.traffic()
+        self.meter.traffic()
     }
 
     /// The adapter that the device is on.
     pub fn summary(&self) -> &AdapterSummary {
-        &self.summary
+        &self.adapter.summary
     }
 }
 
@@ -71,8 +99,8 @@ impl GpuEngine {
     }
 
     fn kind(&self) -> String {
-        let kind = if self.summary.is_software() { ", software" } else { "" };
-        format!("{}{kind}; {}", self.summary.name, self.summary.driver)
+        let kind = if self.summary().is_software() { ", software" } else { "" };
+        format!("{}{kind}; {}", self.summary().name, self.summary().driver)
     }
 }
 
@@ -87,7 +115,7 @@ impl Engine for GpuEngine {
     }
 
     fn preferred_lanes(&self) -> usize {
-        if self.summary.is_software() { 4096 } else { 1 << 16 }
+        if self.summary().is_software() { 4096 } else { 1 << 16 }
     }
 
     fn batches_in_flight(&self) -> usize {
@@ -95,7 +123,8 @@ impl Engine for GpuEngine {
     }
 
     fn prepare(&self, step: &StepProgram) -> Result<Box<dyn Kernel>, EngineError> {
-        Ok(Box::new(kernel::GpuKernel::compile(Arc::clone(&self.device), step)?))
+        let device = self.device_for(step.program.ops().len())?;
+        Ok(Box::new(kernel::GpuKernel::compile(device, step)?))
     }
 
     fn prepare_reverse(
@@ -103,7 +132,7 @@ impl Engine for GpuEngine {
         replay: &StepProgram,
         step: &ReverseStep,
     ) -> Result<Box<dyn ReverseKernel>, EngineError> {
-        let device = Arc::clone(&self.device);
+        let device = self.device_for(step.program.ops().len())?;
         Ok(Box::new(reverse::GpuReverseKernel::compile(device, replay, step)?))
     }
 }

@@ -1,7 +1,9 @@
 //! Compute pipelines: compiled, or taken from the cache of compiled shaders.
 
 use super::device::{Device, Shaders};
+use super::shader::WORKGROUP_SIZE;
 use super::shader_cache::ShaderCache;
+use super::spirv::spirv;
 use crate::engine::EngineError;
 use std::path::Path;
 
@@ -9,29 +11,31 @@ use std::path::Path;
 pub(super) fn compile_pipeline(
     device: &Device,
     label: &str,
-    source: String,
+    source: &str,
     layout: &wgpu::BindGroupLayout,
     ops: usize,
 ) -> Result<wgpu::ComputePipeline, EngineError> {
+    let failed = |reason: String| EngineError::Shader { ops, reason };
+    let words = spirv(source).map_err(failed)?;
     let kept = match &device.shaders {
-        Shaders::Kept { cache, key } => Some((&**cache, cache.file(&[key, &source]))),
+        Shaders::Kept { cache, key } => {
+            let file = cache.file(&[key.as_bytes(), bytemuck::cast_slice(&words)]);
+            Some((&**cache, file))
+        }
         Shaders::Forgotten | Shaders::NotKept(_) => None,
     };
+    let opened = device;
     let device = &device.handle;
-    let scope = device.push_error_scope(wgpu::ErrorFilter::Validation);
-    let internal = device.push_error_scope(wgpu::ErrorFilter::Internal);
-    let descriptor = wgpu::ShaderModuleDescriptor {
-        label: Some(label),
-        source: wgpu::ShaderSource::Wgsl(source.into()),
-    };
-    // Bounds checks stay on; the loops' own counters bound them.
-    let checks = wgpu::ShaderRuntimeChecks {
-        force_loop_bounding: false,
-        ..wgpu::ShaderRuntimeChecks::checked()
-    };
-    // SAFETY: without forced loop bounding every loop of the shader must end. The kernels' loops
-    // count to what `run` says; the library's loops have constant bounds.
-    let module = unsafe { device.create_shader_module_trusted(descriptor, checks) };
+    let scopes = [
+        wgpu::ErrorFilter::Validation,
+        wgpu::ErrorFilter::OutOfMemory,
+        wgpu::ErrorFilter::Internal,
+    ]
+    .map(|filter| device.push_error_scope(filter));
+    // SAFETY: the words are naga's, of valid WGSL and with bounds checks; their bindings are those of
+    // the layout. Every loop ends: the kernels' count to what `run` says, the library's have constant
+    // bounds.
+    let module = unsafe { shader_module(device, label, words) };
     let pipeline_layout = device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
         label: Some(label),
         bind_group_layouts: &[Some(layout)],
@@ -49,9 +53,13 @@ pub(super) fn compile_pipeline(
         compilation_options: Default::default(),
         cache: cache.as_ref(),
     });
-    let errors = [pollster::block_on(internal.pop()), pollster::block_on(scope.pop())];
-    match errors.into_iter().flatten().next() {
-        Some(error) => Err(EngineError::Shader { ops, reason: error.to_string() }),
+    // From the last on: scopes are a stack.
+    let errors = scopes.into_iter().rev().map(|scope| pollster::block_on(scope.pop()));
+    let errors: Vec<Option<wgpu::Error>> = errors.collect();
+    let error = errors.into_iter().flatten().next().map(|error| error.to_string());
+    // wgpu gives a device up on which the driver refused a shader, and calls that a lost device.
+    match error.or_else(|| opened.failure()) {
+        Some(reason) => Err(failed(reason)),
         None => {
             if let (Some((kept, file)), Some(cache), true) = (&kept, &cache, is_new) {
                 kept.write(file, &cache.get_data().unwrap_or_default());
@@ -59,6 +67,25 @@ pub(super) fn compile_pipeline(
             Ok(pipeline)
         }
     }
+}
+
+/// A module of SPIR-V for a shader with an entry point called `main`.
+///
+/// # Safety
+/// The words must be a valid module that leaves no buffer and ends.
+unsafe fn shader_module(device: &wgpu::Device, label: &str, words: Vec<u32>) -> wgpu::ShaderModule {
+    let entry_point = wgpu::PassthroughShaderEntryPoint {
+        name: "main".into(),
+        workgroup_size: (WORKGROUP_SIZE, 1, 1),
+    };
+    let descriptor = wgpu::ShaderModuleDescriptorPassthrough {
+        label: Some(label),
+        entry_points: vec![entry_point].into(),
+        spirv: Some(words.into()),
+        ..Default::default()
+    };
+    // SAFETY: as asked of the caller.
+    unsafe { device.create_shader_module_passthrough(descriptor) }
 }
 
 /// A cache for one pipeline, filled from a file where that is there and suits the driver; and whether

@@ -120,8 +120,8 @@ impl GpuReverseKernel {
         );
         let [forward, backward] = shader::reverse_sources(replay, step)?;
         let ops = step.program.ops().len();
-        let forward = compile_pipeline(&device, "forwards", forward, &layout, ops)?;
-        let backward = compile_pipeline(&device, "backwards", backward, &layout, ops)?;
+        let forward = compile_pipeline(&device, "forwards", &forward, &layout, ops)?;
+        let backward = compile_pipeline(&device, "backwards", &backward, &layout, ops)?;
         Ok(Self {
             device,
             layout,
@@ -279,7 +279,7 @@ impl GpuReverseKernel {
         ];
         let bytes =
             buffers::read_back(device, count, &requests[..1 + usize::from(self.has_times)])?;
-        let values: &[f64] = bytes[0].values((n + m) * count);
+        let values = bytes[0].values::<f64>((n + m) * count);
         for (w, (&lane, plan)) in lanes.iter().zip(&plans).enumerate() {
             for i in 0..n {
                 result.states[lane * n + i] = values[i * count + w];
@@ -290,7 +290,7 @@ impl GpuReverseKernel {
             let again = starts.last().map_or(0, |last| plan.len().min(*last));
             result.steps += (2 * plan.len() + again) as u64;
             if let Some(bytes) = bytes.get(1) {
-                let of: &[f64] = bytes.values(times_length);
+                let of = bytes.values::<f64>(times_length);
                 for (j, step) in plan.iter().enumerate().rev() {
                     let [of_t, of_h] = [0, 1].map(|k| of[(2 * j + k) * count + w]);
                     step.add_times(of_t, of_h, &mut result.times[lane]);

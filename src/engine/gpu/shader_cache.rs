@@ -74,7 +74,7 @@ impl ShaderCache {
     }
 
     /// Where the shader is kept of which all this is to be the same.
-    pub(super) fn file(&self, depends_on: &[&str]) -> PathBuf {
+    pub(super) fn file(&self, depends_on: &[&[u8]]) -> PathBuf {
         let mut hash = Sha256::new();
         hash.update(MAGIC);
         for part in depends_on {
