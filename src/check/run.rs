@@ -13,6 +13,7 @@ use crate::engine::EngineError;
 use crate::index::{ParameterIdx, PointIdx, StateIdx};
 use crate::model::{EstimatedParameter, OdeProblem};
 use crate::sweep::{EvaluatedChunk, Evaluator, Failure, GradientMethod, PointResult, ProbePair};
+use rayon::prelude::*;
 use std::collections::BTreeMap;
 
 /// What to check at every point.
@@ -37,6 +38,9 @@ const FURTHER_EPS: [f64; 7] = [4e-1, 2e-1, 1e-1, 5e-2, 2.5e-2, 1.25e-2, 6.25e-3]
 const FAR_FROM_1: f64 = 10.0;
 /// Bound over estimate above which further steps are tried.
 const WANTED_CERTAINTY: f64 = 1e-5;
+
+/// Points that are judged side by side, so that the tables of so many are in memory.
+const JUDGED_TOGETHER: usize = 256;
 
 /// Errors of a step's size add up along a trajectory that chooses its own steps.
 pub(super) const STEP_FACTOR: f64 = 1.0;
@@ -187,7 +191,8 @@ impl CheckSummary {
 }
 
 /// Gives the gradient to judge at a point: (point, θ, own gradient).
-pub type GradientSource<'a> = dyn Fn(PointIdx, &[f64], Option<&[f64]>) -> Option<Vec<f64>> + 'a;
+pub type GradientSource<'a> =
+    dyn Fn(PointIdx, &[f64], Option<&[f64]>) -> Option<Vec<f64>> + Sync + 'a;
 
 /// The program's own gradient.
 pub fn own_gradient(_: PointIdx, _: &[f64], own: Option<&[f64]>) -> Option<Vec<f64>> {
@@ -209,7 +214,7 @@ pub fn own_allowance(_: PointIdx, result: &PointResult) -> Option<Vec<f64>> {
 
 /// Gives the errors that a right gradient may have at a point, by estimated parameter; none for no
 /// error.
-pub type AllowanceSource<'a> = dyn Fn(PointIdx, &PointResult) -> Option<Vec<f64>> + 'a;
+pub type AllowanceSource<'a> = dyn Fn(PointIdx, &PointResult) -> Option<Vec<f64>> + Sync + 'a;
 
 /// Checks all points in order; `sink` gets each as soon as its chunk is done.
 ///
@@ -231,6 +236,15 @@ pub struct Source<'a> {
     /// By which method the own gradient is computed that it is given.
     pub method: GradientMethod,
     pub allowance: &'a AllowanceSource<'a>,
+}
+
+impl Source<'_> {
+    fn judge(&self, at: &Evaluated<'_>, plan: &CheckPlan) -> JudgedPoint {
+        let own = at.result.own_gradient(self.method);
+        let gradient = (self.gradient)(at.point, at.theta_scaled, own);
+        let allowances = (self.allowance)(at.point, at.result);
+        judge_point(at, gradient.as_deref(), allowances.as_deref(), plan)
+    }
 }
 
 /// The same for a gradient that may have errors.
@@ -306,25 +320,33 @@ pub fn judge_all<E>(
     while let Some(Supplied { theta_scaled, evaluated }) = supply()? {
         summary.lanes += evaluated.lanes;
         summary.steps += evaluated.steps;
-        for (theta, result) in theta_scaled.iter().zip(&evaluated.points) {
-            let point = PointIdx::from_position(summary.points);
-            summary.points += 1;
-            summary.add(result);
-            facts.push(PointFacts {
-                objective: result.objective.unwrap_or(f64::NAN),
-                steps: result.steps,
-            });
-            let mut all = Vec::with_capacity(sources.len());
-            for (source, tally) in sources.iter().zip(&mut tallies) {
-                let own = result.own_gradient(source.method);
-                let gradient = (source.gradient)(point, theta, own);
-                let allowances = (source.allowance)(point, result);
-                let at = Evaluated { point, theta_scaled: theta, known, result };
-                let judged = judge_point(&at, gradient.as_deref(), allowances.as_deref(), plan);
-                tally.add(theta, &judged, plan);
-                all.push(judged);
+        let first_point = summary.points;
+        let at = |i: usize| Evaluated {
+            point: PointIdx::from_position(first_point + i),
+            theta_scaled: &theta_scaled[i],
+            known,
+            result: &evaluated.points[i],
+        };
+        for start in (0..evaluated.points.len()).step_by(JUDGED_TOGETHER) {
+            let some = start..evaluated.points.len().min(start + JUDGED_TOGETHER);
+            let judged: Vec<Vec<JudgedPoint>> = some
+                .clone()
+                .into_par_iter()
+                .map(|i| sources.iter().map(|source| source.judge(&at(i), plan)).collect())
+                .collect();
+            for (i, judged) in some.zip(judged) {
+                let Evaluated { theta_scaled, result, .. } = at(i);
+                summary.points += 1;
+                summary.add(result);
+                facts.push(PointFacts {
+                    objective: result.objective.unwrap_or(f64::NAN),
+                    steps: result.steps,
+                });
+                for (tally, judged) in tallies.iter_mut().zip(&judged) {
+                    tally.add(theta_scaled, judged, plan);
+                }
+                sink(theta_scaled, &judged, result)?;
             }
-            sink(theta, &all, result)?;
         }
     }
     let finish = |tally: Tally| tally.finish(summary.clone(), plan, known, &facts);

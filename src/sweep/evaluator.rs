@@ -11,6 +11,7 @@ use crate::engine::{Engine, EngineError, Kernel, Timeline};
 use crate::index::{ParameterIdx, SimulationIdx, StateIdx};
 use crate::model::OdeProblem;
 use crate::objective::Objective;
+use rayon::prelude::*;
 use std::sync::Arc;
 
 /// How probes choose their steps.
@@ -109,7 +110,7 @@ pub(super) struct Probed {
 
 /// Further eps to try for a cell, given the point on the parameter scale and the cell's pairs so far;
 /// asked again once they are there.
-pub type Refine<'a> = dyn Fn(&[f64], &[ProbePair]) -> Vec<f64> + 'a;
+pub type Refine<'a> = dyn Fn(&[f64], &[ProbePair]) -> Vec<f64> + Sync + 'a;
 
 /// Asks for nothing.
 pub fn no_refinement(_: &[f64], _: &[ProbePair]) -> Vec<f64> {
@@ -462,16 +463,17 @@ fn further_requests(
     eps_count: usize,
     refine: &Refine<'_>,
 ) -> Vec<(usize, ParameterIdx, f64)> {
-    let mut further = Vec::new();
-    for (point, result) in results.iter().enumerate() {
+    let of_point = |(point, result): (usize, &PointResult)| {
+        let mut further = Vec::new();
         for pairs in result.probes.chunks(eps_count.max(1)) {
             let parameter = pairs[0].parameter;
             let known = result.refinements.iter().filter(|pair| pair.parameter == parameter);
             let all: Vec<ProbePair> = pairs.iter().chain(known).cloned().collect();
             further.extend(refine(&points[point], &all).into_iter().map(|e| (point, parameter, e)));
         }
-    }
-    further
+        further
+    };
+    results.par_iter().enumerate().flat_map_iter(of_point).collect()
 }
 
 /// Both moves of each (point, parameter, eps).

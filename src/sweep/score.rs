@@ -176,9 +176,12 @@ impl Scorer<'_> {
         points: &mut [PointResult],
     ) {
         let affected: Vec<Affected> = self.parameters.iter().map(|&p| self.affected(p)).collect();
+        // Of the points that are asked about.
+        let mut contributions = vec![Vec::new(); points.len()];
         let mut tolerances = vec![Vec::new(); points.len()];
         for &(point, ..) in requests {
-            if tolerances[point].is_empty() {
+            if contributions[point].is_empty() {
+                contributions[point] = self.contributions(&points[point].predictions);
                 tolerances[point] = self.tolerance_noise(point, Measure::Likelihood);
             }
         }
@@ -188,11 +191,10 @@ impl Scorer<'_> {
             .filter_map(|(i, &(point, parameter, eps))| {
                 let j = self.parameters.iter().position(|p| *p == parameter)?;
                 let predictions = &points[point].predictions;
-                let contributions = self.contributions(predictions);
                 let pair = Pair { parameter, eps, point, first_move: 2 * i };
-                let tolerances = &tolerances[point];
+                let (contributions, tolerances) = (&contributions[point], &tolerances[point]);
                 let affected = &affected[j];
-                Some((point, self.pair(pair, affected, predictions, &contributions, tolerances)))
+                Some((point, self.pair(pair, affected, predictions, contributions, tolerances)))
             })
             .collect();
         for (point, pair) in pairs.drain(..) {
