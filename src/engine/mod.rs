@@ -244,8 +244,8 @@ pub trait Engine: Send + Sync {
     /// Number of lanes from which on a batch makes good use of the engine.
     fn preferred_lanes(&self) -> usize;
 
-    /// Number of batches to have under way at a time, each from a thread of its own: 1 where the
-    /// engine keeps the host busy itself, more where the host would else wait for a device.
+    /// Number of batches to have under way at a time, each from a thread of its own: more than 1 where
+    /// the host would else wait for a device, or its threads for the one that prepares a batch.
     fn batches_in_flight(&self) -> usize {
         1
     }
