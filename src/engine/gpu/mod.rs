@@ -138,3 +138,40 @@ impl Engine for GpuEngine {
         Ok(Box::new(reverse::GpuReverseKernel::compile(device, replay, step)?))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::pipeline::{compile_pipeline, layout_of};
+    use super::*;
+
+    /// As after a driver has refused a shader, on which wgpu gives the device up.
+    #[test]
+    fn the_device_of_a_large_program_is_lost_alone() {
+        let adapter = match find(None) {
+            Ok(adapter) => adapter,
+            Err(error) => {
+                let required = std::env::var("GRADSWEEP_REQUIRE_GPU").is_ok_and(|v| v == "1");
+                assert!(!required, "GRADSWEEP_REQUIRE_GPU=1, but {error}");
+                println!("skipped: {error}");
+                return;
+            }
+        };
+        let engine = GpuEngine::open(&adapter).unwrap();
+        let together = engine.device_for(LARGEST_TOGETHER).unwrap();
+        assert!(Arc::ptr_eq(&together, &engine.device));
+        let alone = engine.device_for(LARGEST_TOGETHER + 1).unwrap();
+        alone.destroy();
+        let compile = |device: &Device| {
+            let layout = layout_of(&device.handle, &[]);
+            let nothing = "@compute @workgroup_size(32) fn main() {}";
+            compile_pipeline(device, "nothing", nothing, &layout, 9_000)
+        };
+        assert!(matches!(compile(&alone), Err(EngineError::Shader { ops: 9_000, .. })));
+        compile(&together).unwrap();
+        // The engine's own loss is that of all.
+        let other = engine.device_for(LARGEST_TOGETHER + 1).unwrap();
+        engine.destroy();
+        assert!(compile(&together).is_err());
+        assert!(compile(&other).is_err());
+    }
+}
