@@ -50,17 +50,7 @@ pub(super) fn page(folder: &Path) -> Result<String, ReportError> {
     };
     let cells: Vec<&Vec<String>> = listed.iter().map(|entry| &entry.cells).collect();
     let filled = context! {
-        problem => run.text("problem")?,
-        version => run.text("version")?,
         hessian => run.text("hessian")?,
-        points => run.number("points")?,
-        failed_points => run.number("failed_points")?,
-        at => run.text("at")?,
-        engine => run.text("engine")?,
-        rtol => run.number("rtol")?,
-        atol => run.number("atol")?,
-        steps => run.text("steps")?,
-        seed => run.number("seed")?,
         failing => failing,
         causes => lines.collect::<Vec<Value>>(),
         more_causes => causes.len().saturating_sub(MOST_LINES),
@@ -77,6 +67,7 @@ pub(super) fn page(folder: &Path) -> Result<String, ReportError> {
         columns => template::columns(&entries.header, &cells),
         table => template::rows(&cells),
         settings => template::settings(run),
+        ..template::facts(run)?
     };
     template::render(PAGE, filled)
 }

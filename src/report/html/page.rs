@@ -33,17 +33,7 @@ pub(super) fn page(sweep: &Sweep) -> Result<String, ReportError> {
     let consistent = sweep.parameters.iter().filter(|p| p.verdicts.is_consistent).count();
     let cells: Vec<&Vec<String>> = sweep.cells.iter().collect();
     let filled = context! {
-        problem => run.text("problem")?,
-        version => run.text("version")?,
-        points => run.number("points")?,
-        failed_points => run.number("failed_points")?,
-        at => run.text("at")?,
-        engine => run.text("engine")?,
         gradient_engine => run.text("gradient_engine")?,
-        rtol => run.number("rtol")?,
-        atol => run.number("atol")?,
-        steps => run.text("steps")?,
-        seed => run.number("seed")?,
         failing => failing,
         diagnosed => diagnosed,
         located => located,
@@ -64,6 +54,7 @@ pub(super) fn page(sweep: &Sweep) -> Result<String, ReportError> {
         columns => template::columns(&sweep.header, &cells),
         table => template::rows(&cells),
         settings => template::settings(run),
+        ..template::facts(run)?
     };
     template::render(PAGE, filled)
 }

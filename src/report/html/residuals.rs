@@ -143,17 +143,7 @@ pub(super) fn page(folder: &Path) -> Result<String, ReportError> {
         parameters.rows.iter().filter(|p| p.verdicts.is_consistent).collect();
     let named = |p: &&Parameter| context! { id => &p.id, row => &p.worst_row };
     let filled = context! {
-        problem => run.text("problem")?,
-        version => run.text("version")?,
         gradient => run.text("gradient")?,
-        points => run.number("points")?,
-        failed_points => run.number("failed_points")?,
-        at => run.text("at")?,
-        engine => run.text("engine")?,
-        rtol => run.number("rtol")?,
-        atol => run.number("atol")?,
-        steps => run.text("steps")?,
-        seed => run.number("seed")?,
         failing => failing.len(),
         named => failing.iter().take(MOST_NAMED).map(named).collect::<Vec<Value>>(),
         more_named => failing.len().saturating_sub(MOST_NAMED),
@@ -167,6 +157,7 @@ pub(super) fn page(folder: &Path) -> Result<String, ReportError> {
         by_parameter => table(&parameters.header, parameters.rows.iter().map(|p| &p.cells)),
         by_row => table(&rows.header, rows.rows.iter().map(|row| &row.cells)),
         settings => template::settings(run),
+        ..template::facts(run)?
     };
     template::render(PAGE, filled)
 }

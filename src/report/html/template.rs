@@ -38,6 +38,22 @@ pub(super) fn render(template: &str, values: Value) -> Result<String, ReportErro
     environment.get_template("page").and_then(|page| page.render(values)).map_err(refused)
 }
 
+/// The values of `facts.html` and its like: what was run, of `run.json`.
+pub(super) fn facts(run: &Run) -> Result<Value, ReportError> {
+    Ok(context! {
+        problem => run.text("problem")?,
+        version => run.text("version")?,
+        points => run.number("points")?,
+        failed_points => run.number("failed_points")?,
+        at => run.text("at")?,
+        engine => run.text("engine")?,
+        rtol => run.number("rtol")?,
+        atol => run.number("atol")?,
+        steps => run.text("steps")?,
+        seed => run.number("seed")?,
+    })
+}
+
 /// The values of `settings.html`: all of `run.json`.
 pub(super) fn settings(run: &Run) -> Vec<Value> {
     let named =
