@@ -7,6 +7,7 @@
 
 mod adjoint;
 mod course;
+mod curvature;
 mod evaluator;
 mod flight;
 mod gradients;
@@ -28,10 +29,10 @@ mod transposed;
 mod traveller;
 mod walk;
 
+pub use curvature::{CurvatureChunk, GradientPairs, OwnHessian, PointCurvature, Products};
 pub use evaluator::{EvaluatedChunk, Evaluator, Refine, Settings, StepMode, no_refinement};
 pub use flight::Flight;
 pub use gradients::{GradientCosts, GradientEngines, OwnGradients};
-pub use hessian::{CurvatureChunk, GradientPairs, OwnHessian, PointCurvature, Products};
 pub use journal::{Grid, Journal, JournalChunk, JournalReader, Reader, Writer};
 pub use lanes::{InitialTangents, LanePreparation};
 pub use parts::{

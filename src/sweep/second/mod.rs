@@ -8,8 +8,8 @@
 mod rows;
 mod walk;
 
+use super::curvature::OwnHessian;
 use super::evaluator::Evaluator;
-use super::hessian::OwnHessian;
 use super::integrate::{LaneSet, Run};
 use super::lanes::InitialTangents;
 use super::part::Part;
