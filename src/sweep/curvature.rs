@@ -48,7 +48,7 @@ pub struct PointCurvature {
 }
 
 /// Our own second derivatives of the objective, priors included, `[column][component]`; empty where
-/// they were not asked for ([`Evaluator::with_second_order`]), NaN where they could not be integrated.
+/// they were not asked for ([`Evaluator::with_second_order`](super::Evaluator::with_second_order)), NaN where they could not be integrated.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct OwnHessian {
     pub values: Vec<f64>,
