@@ -148,7 +148,7 @@ fn a_folder_that_cannot_be_used_is_named_and_costs_nothing() {
         let name = path.display().to_string();
         assert!(said.contains(words) && said.contains(&name), "{said}");
         // What digits depend on has nothing to do with it.
-        assert_eq!(engine.identity(), open(&adapter, None).describe());
+        assert_eq!(engine.identity(), open(&adapter, None).identity());
         assert_eq!(evaluate(&engine), expected);
         assert_eq!(cache.counts(), (0, 0));
     }

@@ -121,8 +121,9 @@ impl Engine for SeveralEngines {
     }
 
     fn batches_in_flight(&self) -> usize {
-        // What cannot be divided keeps each busy, and the host has one more.
-        self.members.len() + 1
+        // What cannot be divided keeps each busy, and the host has those beyond one.
+        let of_one = self.members.iter().map(|member| member.batches_in_flight()).max();
+        self.members.len() + of_one.unwrap_or(1) - 1
     }
 
     fn has_failed(&self) -> bool {

@@ -23,19 +23,22 @@ pub use traffic::Traffic;
 use super::{Engine, EngineError, Kernel, ReverseKernel};
 use crate::rosenbrock::{ReverseStep, StepProgram};
 use device::{Device, Shaders};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use traffic::Meter;
 
 /// Programs with more operations get a device of their own: the driver may refuse the shader (NVIDIA's
 /// took 11,289 operations and refused 13,863), and wgpu gives a device up on which that happened.
 const LARGEST_TOGETHER: usize = 8_000;
 
+/// Which digits come out, in journals: until 2026-11-27 drivers could regroup.
+const ARITHMETIC: &str = "arithmetic as written";
+
 /// An adapter's device.
 #[derive(Debug)]
 pub struct GpuEngine {
     device: Arc<Device>,
-    /// Devices of large programs.
-    others: Mutex<Vec<Arc<Device>>>,
+    /// Devices of large programs, which their kernels hold.
+    others: Mutex<Vec<Weak<Device>>>,
     meter: Arc<Meter>,
     adapter: Adapter,
     options: DeviceOptions,
@@ -66,10 +69,15 @@ impl GpuEngine {
         if ops <= LARGEST_TOGETHER {
             return Ok(Arc::clone(&self.device));
         }
+        if let Some(reason) = self.device.failure() {
+            let adapter = self.summary().name.clone();
+            return Err(EngineError::NoDevice { adapter, reason });
+        }
         let meter = Arc::clone(&self.meter);
         let device = Arc::new(Device::open(&self.adapter, &self.options, meter)?);
         let mut others = self.others.lock().unwrap_or_else(PoisonError::into_inner);
-        others.push(Arc::clone(&device));
+        others.retain(|other| other.strong_count() > 0);
+        others.push(Arc::downgrade(&device));
         Ok(device)
     }
 
@@ -78,7 +86,7 @@ impl GpuEngine {
     pub fn destroy(&self) {
         self.device.destroy();
         let others = self.others.lock().unwrap_or_else(PoisonError::into_inner);
-        others.iter().for_each(|device| device.destroy());
+        others.iter().filter_map(Weak::upgrade).for_each(|device| device.destroy());
     }
 
     /// What the device was given and gave back so far.
@@ -95,7 +103,7 @@ impl GpuEngine {
 impl GpuEngine {
     /// What its digits depend on: the same for adapters of the same kind, in words.
     pub fn identity(&self) -> String {
-        format!("gpu ({})", self.kind())
+        format!("gpu ({}; {ARITHMETIC})", self.kind())
     }
 
     fn kind(&self) -> String {
@@ -120,8 +128,9 @@ impl Engine for GpuEngine {
 
     fn batches_in_flight(&self) -> usize {
         // One is computed, the host is at the others: beside an H200 16 threads took 3.6 s with one under
-        // way, 2.3 with two, 2.0 with three.
-        if rayon::current_num_threads() > 8 { 3 } else { 2 }
+        // way, 2.3 with two, 2.0 with three; a software adapter takes the host's time itself. Nothing
+        // of the host's: adjoints do the more steps again the smaller chunks are.
+        if self.summary().is_software() { 2 } else { 3 }
     }
 
     fn prepare(&self, step: &StepProgram) -> Result<Box<dyn Kernel>, EngineError> {
@@ -168,10 +177,14 @@ mod tests {
         };
         assert!(matches!(compile(&alone), Err(EngineError::Shader { ops: 9_000, .. })));
         compile(&together).unwrap();
-        // The engine's own loss is that of all.
+        // Devices go with their kernels.
+        drop(alone);
         let other = engine.device_for(LARGEST_TOGETHER + 1).unwrap();
+        assert_eq!(engine.others.lock().unwrap().len(), 1);
+        // The engine's own loss is that of all, later ones included.
         engine.destroy();
         assert!(compile(&together).is_err());
         assert!(compile(&other).is_err());
+        assert!(engine.device_for(LARGEST_TOGETHER + 1).is_err());
     }
 }

@@ -12,11 +12,12 @@ use wgpu::naga::valid::{Capabilities, ValidationFlags, Validator};
 
 /// Words before the first instruction.
 const HEADER: usize = 5;
-/// SPIR-V of Vulkan 1.1.
-const VERSION: (u8, u8) = (1, 3);
+/// SPIR-V that every Vulkan takes.
+const VERSION: (u8, u8) = (1, 0);
 
-/// The SPIR-V of a compute shader in WGSL, as the GPU engine hands it to drivers: arithmetic is done
-/// as written, and no index leaves its buffer. Its loops must end by themselves.
+/// The SPIR-V of a compute shader in WGSL, as the GPU engine hands it to drivers: arithmetic of numbers
+/// (the engine's shaders have no vectors or matrices of floats) is done as written, and no index leaves
+/// its buffer. Its loops must end by themselves.
 ///
 /// # Errors
 /// What is wrong with the source, with the place.

@@ -8,8 +8,9 @@ use bytemuck::Pod;
 use std::borrow::Cow;
 use std::sync::{Mutex, PoisonError};
 
-/// Buffers that are kept; the longest unused ones go first.
+/// Buffers that are kept, and their bytes; the longest unused ones go first.
 const MOST_KEPT: usize = 16;
+const MOST_BYTES: u64 = 512 << 20;
 /// Buffers are made a multiple of so many bytes long, where the device allows it.
 const GRAIN: u64 = 1 << 16;
 
@@ -22,25 +23,35 @@ impl StagingBuffers {
     pub(super) fn take(&self, device: &wgpu::Device, bytes: u64) -> wgpu::Buffer {
         let most = device.limits().max_buffer_size;
         let size = bytes.max(1).next_multiple_of(GRAIN).min(most).max(bytes);
-        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let fitting = (0..kept.len()).filter(|&i| (size..=2 * size).contains(&kept[i].size()));
-        match fitting.min_by_key(|&i| kept[i].size()) {
-            Some(i) => kept.remove(i),
-            None => device.create_buffer(&wgpu::BufferDescriptor {
+        let fitting = {
+            let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            let fitting = (0..kept.len()).filter(|&i| (size..=2 * size).contains(&kept[i].size()));
+            fitting.min_by_key(|&i| kept[i].size()).map(|i| kept.remove(i))
+        };
+        // Making one takes long: others need not wait.
+        fitting.unwrap_or_else(|| {
+            device.create_buffer(&wgpu::BufferDescriptor {
                 label: Some("staging"),
                 size,
                 usage: wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST,
                 mapped_at_creation: false,
-            }),
-        }
+            })
+        })
     }
 
     fn give_back(&self, buffer: wgpu::Buffer) {
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if kept.len() == MOST_KEPT {
-            kept.remove(0);
-        }
         kept.push(buffer);
+        let mut bytes: u64 = kept.iter().map(wgpu::Buffer::size).sum();
+        let mut going = 0;
+        while kept.len() - going > MOST_KEPT || bytes > MOST_BYTES {
+            bytes -= kept[going].size();
+            going += 1;
+        }
+        let gone: Vec<wgpu::Buffer> = kept.drain(..going).collect();
+        drop(kept);
+        // So does giving memory back.
+        drop(gone);
     }
 }
 
