@@ -1,7 +1,7 @@
 //! What other programs take from a run: JUnit for build servers, exit status beside known failures,
 //! plots as files. `sources` has several gradients side by side.
 //!
-//! Gradients are the program's own, which `tests/cli.rs` holds against closed forms; the defects
+//! Gradients are the program's own, which `tests/cli` holds against closed forms; the defects
 //! are put into them here.
 
 mod residuals;
