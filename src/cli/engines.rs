@@ -27,7 +27,8 @@ const LARGEST_TANGENT_SHADER: usize = 4_000;
 /// Operations of a step backwards over those of a step (measured on models of 8 to 500 states: 2.3 to
 /// 2.5).
 const REVERSE_STEP: f64 = 2.4;
-/// Integrations below which compiling a shader for a software adapter cannot pay.
+/// Integrations below which finding adapters, opening one and compiling a shader cannot pay: half a second
+/// and more beside an H200, whose host integrates 100,000 times in that time.
 const SMALL_JOB: usize = 20_000;
 /// Points of the calibration.
 const CALIBRATION_POINTS: usize = 64;
@@ -121,6 +122,13 @@ pub fn choose(
             Ok(on_gpu(Adapters::find(options)?.open()?, problem, "asked for".to_owned(), true))
         }
         EngineChoice::Auto => {
+            let is_small = integrations < SMALL_JOB;
+            let small =
+                || cpu(format!("{integrations} integrations do not pay for compiling a shader"));
+            // Looking for adapters takes its time, too.
+            if is_small && !options.names_adapters() {
+                return Ok(small());
+            }
             let adapters = match Adapters::find(options) {
                 Ok(adapters) => adapters,
                 Err(
@@ -147,10 +155,8 @@ pub fn choose(
                     Err(error) => cpu(error.to_string()),
                 });
             }
-            if integrations < SMALL_JOB {
-                return Ok(cpu(format!(
-                    "{integrations} integrations do not pay for compiling a shader on a software adapter"
-                )));
+            if is_small {
+                return Ok(small());
             }
             Ok(match calibrate(&adapters, problem, settings, integrations) {
                 Ok((device, reason)) => match device {

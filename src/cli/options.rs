@@ -21,7 +21,8 @@ pub const CONFIDENCE: f64 = 0.95;
 /// Which engine integrates.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum EngineChoice {
-    /// A hardware GPU with 64-bit floats, else the faster of CPU engine and software adapter.
+    /// For small jobs the CPU engine, else a hardware GPU with 64-bit floats, else the faster of CPU
+    /// engine and software adapter.
     Auto,
     /// A Vulkan adapter with 64-bit floats, software ones included.
     Gpu,
@@ -122,6 +123,11 @@ pub struct SolverOptions {
 }
 
 impl SolverOptions {
+    /// Whether the command says which adapters to use.
+    pub fn names_adapters(&self) -> bool {
+        self.adapter.is_some() || self.adapters != AdapterCount::Some(1)
+    }
+
     /// The settings, if they make sense.
     pub fn settings(&self, steps: Steps) -> Result<Settings, CliError> {
         for (name, value, most) in [("--rtol", self.rtol, 1.0), ("--atol", self.atol, f64::MAX)] {
