@@ -128,8 +128,8 @@ impl Engine for GpuEngine {
 
     fn batches_in_flight(&self) -> usize {
         // One is computed, the host is at the others: beside an H200 16 threads took 3.6 s with one under
-        // way, 2.3 with two, 2.0 with three; a software adapter takes the host's time itself. Nothing
-        // of the host's: adjoints do the more steps again the smaller chunks are.
+        // way, 2.3 with two, 2.0 with three; a software adapter takes the host's time itself. The number
+        // of the host's threads has no say: steps that adjoints do again depend on chunks' sizes.
         if self.summary().is_software() { 2 } else { 3 }
     }
 
