@@ -5,10 +5,9 @@
 //! its value at 0 is the estimate. Noise is read off the residuals, truncation off what further powers
 //! change. What rounding does alike at all steps is not averaged away: the bound is never below it.
 
-use super::estimate::{
-    Differences, Estimate, Ladder, NOISE_FACTOR, Rung, estimates_by_other_noise,
-};
+use super::estimate::{Differences, Estimate, Ladder, Rung};
 use super::one_sided::estimate_from_either;
+use super::votes::{NoiseOrigin, outvoted};
 
 /// Number of steps that are averaged over, and the first and the distance between them.
 const COUNT: usize = 24;
@@ -38,15 +37,6 @@ pub fn is_worth_averaging(estimate: &Estimate, decidable: f64) -> bool {
         && estimate.differences == Differences::Central
         && estimate.bound > decidable * size
         && estimate.bound + estimate.floor < size
-}
-
-/// What the noise of a ladder is made of.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum NoiseOrigin {
-    Rounding,
-    /// Trajectories choose their own steps: noise is what the tolerances allow. Small changes leave
-    /// the choice as it was and have less.
-    Tolerances,
 }
 
 /// The estimate from a ladder: extrapolated, or averaged where there are the steps for it, and they
@@ -81,53 +71,6 @@ pub fn estimate_of_all(ladder: &Ladder, origin: NoiseOrigin) -> Option<Estimate>
         eps: FIRST_EPS,
         ..extrapolated
     })
-}
-
-/// Distance between differences of two neighbouring steps over that to an estimate from larger ones
-/// from which on they say nothing against it.
-const AGREEMENT: f64 = 0.1;
-/// Multiple of the noise of a difference that this distance exceeds.
-const BEYOND_NOISE: f64 = 2.0;
-/// Ratio of two steps whose differences noise does not make agree: the smaller one's is so many
-/// times larger.
-const APART: f64 = 10.0;
-
-/// An estimate with what smaller steps say against it: large steps may agree by chance. Where two
-/// smaller ones agree with each other and not with the estimate, and noise does not explain it, the
-/// bound is its distance to them.
-///
-/// Noise explains a distance that is not beyond it, if rounding or the smallest steps vouch for it;
-/// noise that tolerances allow does not explain that steps a decade apart agree. Where rounding is
-/// the noise, the estimates have a vote, too, that other notions of noise lead to.
-fn outvoted(estimate: Estimate, ladder: &Ladder, origin: NoiseOrigin) -> Estimate {
-    let mut smaller: Vec<&Rung> =
-        ladder.iter().filter(|r| r.central.is_finite() && r.eps < estimate.eps).collect();
-    smaller.sort_by(|a, b| b.eps.total_cmp(&a.eps));
-    // Values that did not change agree on zero, which tells nothing where rounding may have kept them.
-    let is_telling = |r: &Rung, distance: f64| {
-        (r.forward != 0.0 && r.backward != 0.0) || distance > NOISE_FACTOR * r.unseen
-    };
-    let mut bound = estimate.bound;
-    for pair in smaller.windows(2) {
-        let between = (pair[0].central - pair[1].central).abs();
-        let distance = (pair[1].central - estimate.value).abs();
-        let is_apart = origin == NoiseOrigin::Tolerances
-            && pair[0].eps >= APART * pair[1].eps
-            && pair.iter().all(|r| is_telling(r, distance));
-        let is_meant = is_apart || distance > BEYOND_NOISE * estimate.explained_noise / pair[1].eps;
-        if between < AGREEMENT * distance && is_meant {
-            bound = bound.max(distance);
-        }
-    }
-    if estimate.differences == Differences::Central && origin == NoiseOrigin::Rounding {
-        for other in estimates_by_other_noise(ladder).into_iter().flatten() {
-            let distance = (other.value - estimate.value).abs();
-            if !other.is_kink && distance > estimate.bound + other.bound {
-                bound = bound.max(distance + other.bound);
-            }
-        }
-    }
-    Estimate { bound, ..estimate }
 }
 
 /// The value at 0 of a fitted polynomial.
@@ -202,7 +145,6 @@ fn fit(rungs: &[Rung], powers: usize) -> Option<(f64, f64, f64)> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::estimate::tests::ladder_of;
     use super::*;
     use rand::{RngExt, SeedableRng};
     use rand_pcg::Pcg64Mcg;
@@ -262,156 +204,6 @@ mod tests {
         // Both estimates may miss; 3 in 3,000 is what the extrapolated ones alone do.
         assert!(misses <= 3, "{misses}");
         assert!(gains[gains.len() / 2] > 1.5);
-    }
-
-    /// Differences of a signalling model, whose largest steps agree by chance on 5.28902 to five digits.
-    /// The tangents say 5.26879, and so do the smaller steps.
-    #[test]
-    fn small_steps_outvote_large_ones() {
-        let differences = [
-            (0.4, 4.190993883),
-            (0.2, 4.778336731),
-            (0.1, 5.146578604),
-            (0.05, 5.252488115),
-            (0.025, 5.266582544),
-            (0.0125, 5.268379675),
-            (0.00625, 5.268702429),
-            (1e-3, 5.268775645),
-            (1e-5, 5.267121213),
-            (1e-7, 5.222223967),
-        ];
-        let rung = |(eps, central): (f64, f64)| Rung {
-            eps,
-            forward: central - 3.0 * eps,
-            backward: central + 3.0 * eps,
-            central,
-            noise: 0.0,
-            unseen: 0.0,
-        };
-        let rungs: Vec<Rung> = differences.into_iter().map(rung).collect();
-        let found = estimate_of_all(&rungs, NoiseOrigin::Rounding).expect("all steps have values");
-        assert!((found.value - 5.26879).abs() <= found.bound, "{found:?}");
-        // The twin: the estimate alone is sure of another value.
-        let alone = estimate_from_either(&rungs).expect("all steps have values");
-        assert!((alone.value - 5.26879).abs() > alone.bound, "{alone:?}");
-    }
-
-    /// The bound must hold the derivative; that of the estimate alone, the twin, does not.
-    fn contradiction_widens(differences: &[[f64; 4]], rounding: f64, derivative: f64) {
-        let rung = |&[eps, forward, backward, central]: &[f64; 4]| Rung {
-            eps,
-            forward,
-            backward,
-            central,
-            noise: rounding / eps,
-            unseen: 0.0,
-        };
-        let rungs: Vec<Rung> = differences.iter().map(rung).collect();
-        let found = estimate_of_all(&rungs, NoiseOrigin::Rounding).expect("all steps have values");
-        assert!((found.value - derivative).abs() <= found.bound, "{found:?}");
-        let alone = estimate_from_either(&rungs).expect("all steps have values");
-        assert!((alone.value - derivative).abs() > 2.0 * alone.bound, "{alone:?}");
-    }
-
-    /// Differences of an oscillator. The steps 0.4 and 0.2 agree by chance, so that smaller ones seem
-    /// to move apart, by less than rounding might make; the derivative is where these go.
-    #[test]
-    fn what_only_unconfirmed_rounding_explains_is_not_decided() {
-        let differences = [
-            [4e-1, -0.0196994, -0.1177376, -0.06871851],
-            [2e-1, -0.0330923, -0.1025492, -0.06782072],
-            [1e-1, -0.0451956, -0.0831767, -0.06418617],
-            [5e-2, -0.0531389, -0.0725420, -0.06284043],
-            [2.5e-2, -0.0575945, -0.0673471, -0.06247084],
-            [1.25e-2, -0.0599367, -0.0648175, -0.06237706],
-            [6.25e-3, -0.0611308, -0.0635705, -0.06235067],
-            [1e-3, -0.0621807, -0.0625391, -0.06235991],
-            [1e-5, -0.0620416, -0.0603868, -0.06121417],
-            [1e-7, -0.1394013, -0.0686380, -0.10401965],
-            [1e-9, -0.6653470, -2.0387378, -1.35204247],
-        ];
-        contradiction_widens(&differences, 1e-8, -0.06234438);
-    }
-
-    /// Differences of a signalling model. Rounding leaves the smallest steps on one stair, where they
-    /// agree to seven digits; the larger steps go to another value, that of the tangents.
-    #[test]
-    fn small_steps_on_one_stair_do_not_decide_alone() {
-        let differences = [
-            [1e-1, -22178.378577, -17616.910780, -19897.644678],
-            [1e-3, -19745.684279, -19700.175218, -19722.929748],
-            [1e-5, -19725.880330, -19725.428777, -19725.654554],
-            [1e-7, -19610.664188, -19610.659620, -19610.661904],
-            [1e-9, -19610.664573, -19610.659648, -19610.662110],
-        ];
-        contradiction_widens(&differences, 1e-9, -19722.900998);
-    }
-
-    /// Within 0.003 of the point the slope is 1.5, from afar it is 1: what large steps differ by looks
-    /// like noise.
-    #[test]
-    fn noise_that_nothing_vouches_for_does_not_silence_small_steps() {
-        let f = |x: f64| x + 0.5 * 3e-3 * (x / 3e-3).tanh();
-        let eps = [4e-1, 2e-1, 1e-1, 5e-2, 2.5e-2, 1.25e-2, 6.25e-3, 1e-3, 1e-5, 1e-7, 1e-9];
-        let rungs = ladder_of(&eps, f);
-        let found = estimate_of_all(&rungs, NoiseOrigin::Rounding).expect("all steps have values");
-        // The bound is the distance to a difference, whose own error is rounding over 1e-7.
-        assert!((found.value - 1.5).abs() <= found.bound + 1e-8, "{found:?}");
-        // The twin: without what they say the estimate is sure of another value.
-        let alone = estimate_from_either(&rungs).expect("all steps have values");
-        assert!((alone.value - 1.5).abs() > 10.0 * alone.bound, "{alone:?}");
-    }
-
-    /// Differences of a model whose outputs change within a tenth of the distance of its
-    /// measurements: over large changes of a lag the objective is a staircase of mean slope −750, where
-    /// it is flat itself. Trajectories chose their own steps; the tolerances would allow so much noise.
-    #[test]
-    fn noise_that_is_only_allowed_does_not_silence_small_steps() {
-        let differences = [
-            (0.4, -712.0),
-            (0.2, -733.0),
-            (0.1, -726.2),
-            (0.05, -719.0),
-            (0.025, -722.5),
-            (0.0125, -720.9),
-            (0.00625, -721.3),
-            (1e-3, -802.2),
-            (1e-5, -1.2e-10),
-            (1e-7, 1.0e-9),
-            (1e-9, 5.8e-14),
-        ];
-        let rung = |(eps, central): (f64, f64)| Rung {
-            eps,
-            forward: 1.1 * central,
-            backward: 0.9 * central,
-            central,
-            noise: 1e-2 / eps,
-            unseen: 0.0,
-        };
-        let rungs: Vec<Rung> = differences.into_iter().map(rung).collect();
-        let found = estimate_of_all(&rungs, NoiseOrigin::Tolerances).expect("values");
-        assert!(found.bound >= found.value.abs(), "{found:?}");
-        // The twins: noise that is known to be there, and values that rounding may have kept.
-        let noisy = estimate_of_all(&rungs, NoiseOrigin::Rounding).expect("values");
-        assert!(noisy.bound < 0.1 * noisy.value.abs(), "{noisy:?}");
-        let kept = |rounding: f64| -> Vec<Rung> {
-            let kept = |r: &Rung| match r.eps < 1e-4 {
-                true => Rung {
-                    forward: 0.0,
-                    backward: 0.0,
-                    central: 0.0,
-                    unseen: rounding / r.eps,
-                    ..*r
-                },
-                false => *r,
-            };
-            rungs.iter().map(kept).collect()
-        };
-        let blind = estimate_of_all(&kept(1e-2), NoiseOrigin::Tolerances).expect("values");
-        assert!(blind.bound < 0.1 * blind.value.abs(), "{blind:?}");
-        // Rounding of 1e-10 would not have kept what 720·1e-5 does.
-        let flat = estimate_of_all(&kept(1e-10), NoiseOrigin::Tolerances).expect("values");
-        assert!(flat.bound >= flat.value.abs(), "{flat:?}");
     }
 
     /// The twin: a function with a kink inside the steps. No polynomial has its values, which the

@@ -26,6 +26,7 @@ mod table;
 mod tally;
 pub mod tolerances;
 mod verdict;
+mod votes;
 
 pub use association::{Association, Covariate};
 pub use attribution::{

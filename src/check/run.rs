@@ -1,7 +1,7 @@
 //! Checking points chunk by chunk: bounded memory whatever their number.
 
 use super::association::{Association, PointFacts};
-use super::averaged::{NoiseOrigin, averaging_eps, estimate_of_all, is_worth_averaging};
+use super::averaged::{averaging_eps, estimate_of_all, is_worth_averaging};
 use super::diagnosis::Diagnosis;
 use super::estimate::{Estimate, Ladder, Rung};
 use super::one_sided::estimate_from_either;
@@ -9,6 +9,7 @@ use super::statistics::{EpsStatistics, ParameterStatistics};
 use super::table::{CheckRow, Label, best_rows, rows};
 use super::tally::Tally;
 use super::verdict::{Cell, Criteria, Side, Verdict, judge};
+use super::votes::NoiseOrigin;
 use crate::engine::EngineError;
 use crate::index::{ParameterIdx, PointIdx, StateIdx};
 use crate::model::{EstimatedParameter, OdeProblem};
