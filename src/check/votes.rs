@@ -55,7 +55,10 @@ pub(super) fn outvoted(estimate: Estimate, ladder: &Ladder, origin: NoiseOrigin)
     if estimate.differences == Differences::Central && origin == NoiseOrigin::Rounding {
         let doubt = doubt(&estimate, &smaller);
         if doubt > bound {
-            noise_bound += doubt - bound;
+            // What most of the bound is stays what most of it is.
+            if noise_bound > 0.5 * bound {
+                noise_bound += doubt - bound;
+            }
             bound = doubt;
         }
         for other in estimates_by_other_noise(ladder).into_iter().flatten() {
@@ -73,8 +76,10 @@ pub(super) fn outvoted(estimate: Estimate, ladder: &Ladder, origin: NoiseOrigin)
 const CONFIRMED: f64 = 5e-4;
 /// Multiple of a larger distance that counts as the bound.
 const DOUBT: f64 = 2.0;
-/// Most of it, relative to the estimate: noise of one size does at times explain what small steps say.
+/// Most of it, relative to the estimate, of a distance that is less than so many times the explained noise:
+/// noise of one size does at times explain what small steps say.
 const MOST_DOUBT: f64 = 1e-2;
+const SURELY_BEYOND_NOISE: f64 = 10.0;
 
 /// The bound of an estimate that smaller steps, largest first, do not confirm, and 0 for others: none of
 /// them is close to it, or one is away by what neither noise explains nor truncation, which falls with eps.
@@ -86,15 +91,20 @@ fn doubt(estimate: &Estimate, smaller: &[&Rung]) -> f64 {
     let Some((first, rest)) = smaller.split_first() else { return 0.0 };
     let size = estimate.value.abs();
     let distance = |r: &Rung| (r.central - estimate.value).abs();
-    let explained = |r: &Rung| BEYOND_NOISE * estimate.explained_noise / r.eps;
-    let truncation = |r: &Rung| distance(first) * r.eps / first.eps;
-    let is_seen = |r: &&&Rung| distance(r) > explained(r).max(truncation(r));
+    let farthest_beyond = |noises: f64| {
+        let is_seen = |r: &&&Rung| {
+            let noise = noises * estimate.explained_noise / r.eps;
+            distance(r) > noise.max(distance(first) * r.eps / first.eps)
+        };
+        rest.iter().filter(is_seen).map(|r| distance(r)).fold(0.0, f64::max)
+    };
     let closest = smaller.iter().map(|r| distance(r)).fold(f64::INFINITY, f64::min);
-    let farthest = rest.iter().filter(is_seen).map(|r| distance(r)).fold(closest, f64::max);
-    match farthest > estimate.bound.max(CONFIRMED * size) {
-        true => (DOUBT * farthest).min(MOST_DOUBT * size),
-        false => 0.0,
+    let farthest = farthest_beyond(BEYOND_NOISE).max(closest);
+    if farthest <= estimate.bound.max(CONFIRMED * size) {
+        return 0.0;
     }
+    let sure = farthest_beyond(SURELY_BEYOND_NOISE);
+    (DOUBT * farthest).min(MOST_DOUBT * size).max(DOUBT * sure)
 }
 
 #[cfg(test)]
@@ -222,6 +232,33 @@ mod tests {
         ];
         contradiction_widens(&first, 0.5, 3.05242508085e11);
         contradiction_widens(&second, 0.5, -7.74223148710e10);
+    }
+
+    /// Slope 1 from afar and 0.8125 within 1e-8 of the point: only the smallest step is there, far beyond
+    /// its noise.
+    #[test]
+    fn one_step_far_beyond_noise_is_enough_for_doubt() {
+        let f = |x: f64| x - 1.5e-9 * (x / 8e-9).tanh();
+        let rungs = ladder_of(&[1e-1, 1e-3, 1e-5, 1e-7, 1e-9], f);
+        let found = estimate_of_all(&rungs, NoiseOrigin::Rounding).expect("values");
+        assert!((found.value - 0.8125).abs() <= found.bound, "{found:?}");
+        let alone = estimate_from_either(&rungs).expect("values");
+        assert!((alone.value - 0.8125).abs() > 100.0 * alone.bound, "{alone:?}");
+    }
+
+    /// An even function from afar, so that large steps agree on 0 exactly.
+    #[test]
+    fn an_estimate_of_zero_is_doubted_as_others_are() {
+        let differences = [
+            [4e-1, 0.4, -0.4, 0.0],
+            [2e-1, 0.2, -0.2, 0.0],
+            [1e-1, 0.1, -0.1, 0.0],
+            [1e-3, 0.001, -0.001, 0.0],
+            [1e-5, 0.31, 0.29, 0.3],
+            [1e-7, 0.5, 0.5, 0.5],
+            [1e-9, 0.45, 0.45, 0.45],
+        ];
+        contradiction_widens(&differences, 1e-16, 0.45);
     }
 
     /// Closed form: x and waves of a tenth the length and height each, whose slopes add up to about a
