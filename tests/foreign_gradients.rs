@@ -162,7 +162,7 @@ const DEFECTS: [(&str, Defect, &[&str], &str); 12] = [
         "constant",
         |j, _, g| if j == 8 { g[j] - 3.0 } else { g[j] },
         &["sd_rSTAT5A_rel"],
-        "constant -3.0000",
+        "too small by the constant 3.0000",
     ),
     (
         "prior",

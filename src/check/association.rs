@@ -148,17 +148,28 @@ pub fn associations(
     // The first of equals.
     let strongest = clear.reduce(|a, b| if strength(&b.0) > strength(&a.0) { b } else { a });
     if let Some((association, samples)) = strongest {
-        association.sentence = Some(sentence(association, parameter, samples));
+        association.sentence = sentence(association, parameter, samples);
     }
     found.into_iter().map(|(association, _)| association).collect()
 }
 
-/// Where failing cells lie, and how many of either class do.
-fn sentence(a: &Association, parameter: &EstimatedParameter, samples: &[Vec<f64>; 2]) -> String {
+/// Largest part of the passing cells that may lie where failing ones do, of the part of these.
+const TELLING: f64 = 0.5;
+
+/// Where failing cells lie, and how many of either class do; nothing where most passing ones do, too.
+fn sentence(
+    a: &Association,
+    parameter: &EstimatedParameter,
+    samples: &[Vec<f64>; 2],
+) -> Option<String> {
     let is_above = a.auc > 0.5;
     let limit = if is_above { a.range.0 } else { a.range.1 };
     let lies_there = |v: &&f64| if is_above { **v >= limit } else { **v <= limit };
     let [failing, passing] = samples.each_ref().map(|s| s.iter().filter(lies_there).count());
+    let share = |count: usize, of: usize| count as f64 / of.max(1) as f64;
+    if share(passing, a.passing) > TELLING * share(failing, a.failing) {
+        return None;
+    }
     let side = if is_above { "above" } else { "below" };
     let place = match a.covariate {
         Covariate::Value => {
@@ -183,10 +194,10 @@ fn sentence(a: &Association, parameter: &EstimatedParameter, samples: &[Vec<f64>
         Covariate::AtBound if is_above => "within 1 % of a bound".to_owned(),
         Covariate::AtBound => "away from its bounds".to_owned(),
     };
-    format!(
+    Some(format!(
         "fails {place}: {failing} of {} failing and {passing} of {} passing points lie there",
         a.failing, a.passing
-    )
+    ))
 }
 
 /// Three significant digits.

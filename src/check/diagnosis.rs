@@ -118,10 +118,11 @@ impl fmt::Display for Diagnosis {
                 write!(f, "it is the component of {id}: columns may be swapped")?;
             }
             Mark::Offset(offset) => {
+                let side = if *offset > 0.0 { "large" } else { "small" };
                 write!(
                     f,
-                    "off by the constant {}: a term of the objective is missing",
-                    short(*offset)
+                    "too {side} by the constant {}: a term of the objective is missing, or there twice",
+                    short(offset.abs())
                 )?;
             }
             Mark::LinearOffset { slope } => write!(

@@ -275,13 +275,14 @@ impl Tally {
             value: theta[cell.column.position()],
             gradient: cell.value,
             estimate: estimate.map_or(f64::NAN, |e| e.value),
-            threshold: estimate.map_or(f64::INFINITY, |e| plan.criteria.threshold(&e)),
+            threshold: estimate
+                .map_or(f64::INFINITY, |e| plan.criteria.threshold(&e, cell.allowance)),
         });
         let (gradient, verdict) = (cell.value, cell.verdict);
         WorstCell::offer(
             &mut self.worst,
             point,
-            &PartCell { part: 0, gradient, estimate, verdict },
+            &PartCell { part: 0, gradient, estimate, allowance: cell.allowance, verdict },
         );
         if verdict.kind == VerdictKind::Fail {
             self.marks.add(cell.mark);

@@ -20,6 +20,8 @@ pub struct PartCell {
     /// NaN where it is absent.
     pub gradient: f64,
     pub estimate: Option<Estimate>,
+    /// Error that the derivative may have where it is right.
+    pub allowance: f64,
     pub verdict: Verdict,
 }
 
@@ -198,7 +200,7 @@ fn cells(
                 minus: side(&ladder, |rung| rung.backward),
             };
             let verdict = judge(&cell, &plan.criteria);
-            PartCell { part, gradient, estimate, verdict }
+            PartCell { part, gradient, estimate, allowance: cell.allowance, verdict }
         })
         .collect()
 }

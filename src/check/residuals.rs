@@ -189,6 +189,8 @@ fn summary_of(cells: &[PartCell], value: f64, plan: &CheckPlan) -> CellSummary {
         value,
         gradient: cell.gradient,
         estimate: cell.estimate.map_or(f64::NAN, |e| e.value),
-        threshold: cell.estimate.map_or(f64::INFINITY, |e| plan.criteria.threshold(&e)),
+        threshold: cell
+            .estimate
+            .map_or(f64::INFINITY, |e| plan.criteria.threshold(&e, cell.allowance)),
     }
 }

@@ -123,6 +123,8 @@ pub struct JudgedCell {
     /// NaN where it is absent.
     pub gradient: f64,
     pub estimate: Option<Estimate>,
+    /// Error that the gradient may have where it is right.
+    pub allowance: f64,
     pub verdict: Verdict,
 }
 
@@ -396,7 +398,7 @@ pub fn judge_point(
                 minus: side(&all, |pair| pair.minus),
             };
             let verdict = judge(&cell, &plan.criteria);
-            JudgedCell { parameter, gradient: value, estimate, verdict }
+            JudgedCell { parameter, gradient: value, estimate, allowance: cell.allowance, verdict }
         })
         .collect();
     JudgedPoint { point, rows, best, cells }

@@ -40,7 +40,9 @@ impl Tally {
                 value: theta[cell.parameter.position()],
                 gradient: cell.gradient,
                 estimate: cell.estimate.map_or(f64::NAN, |e| e.value),
-                threshold: cell.estimate.map_or(f64::INFINITY, |e| plan.criteria.threshold(&e)),
+                threshold: cell
+                    .estimate
+                    .map_or(f64::INFINITY, |e| plan.criteria.threshold(&e, cell.allowance)),
             });
         }
         self.spread.add(judged, plan);

@@ -22,16 +22,17 @@ impl Default for Criteria {
 }
 
 impl Criteria {
-    /// The relative error from which on a gradient surely fails against this estimate; infinite where
-    /// the estimate decides nothing.
-    pub fn threshold(&self, estimate: &Estimate) -> f64 {
+    /// The relative error from which on a gradient that may be off by `allowance` surely fails against this
+    /// estimate; infinite where the estimate decides nothing.
+    pub fn threshold(&self, estimate: &Estimate, allowance: f64) -> f64 {
         let size = estimate.value.abs();
-        if estimate.is_kink || !(estimate.bound <= self.decidable * size) || size == 0.0 {
+        let bound = estimate.bound + allowance;
+        if estimate.is_kink || !(bound <= self.decidable * size) || size == 0.0 {
             return f64::INFINITY;
         }
         // |g − e| > rtol·max(|g|, |e|) + …, with g = (1 + δ)·e on the side that is the larger; the
         // estimate itself may be off by its bound towards g.
-        let allowed = self.rtol + (self.atol + 2.0 * estimate.bound + estimate.floor) / size;
+        let allowed = self.rtol + (self.atol + estimate.bound + bound + estimate.floor) / size;
         if self.rtol < 1.0 { allowed / (1.0 - self.rtol) } else { f64::INFINITY }
     }
 }

@@ -9,6 +9,9 @@ use crate::report::{Compared, Style, sources_table, write_all_parameters, write_
 use crate::sweep::PointResult;
 use std::path::Path;
 
+/// How several gradients compare, beside their folders.
+pub const SOURCES: &str = "sources.csv";
+
 /// Comparisons under way; none where there is one gradient.
 pub struct Comparing<'a> {
     pairs: Vec<([usize; 2], [&'a str; 2], Comparer)>,
@@ -68,7 +71,7 @@ impl<'a> Comparing<'a> {
         write_all_parameters(&mut out, problem, sources)
             .and_then(|()| out.finish())
             .map_err(CliError::output(path))?;
-        let path = folder.join("sources.csv");
+        let path = folder.join(SOURCES);
         let mut out = Output::create(&path)?;
         write_sources(&mut out, problem, &compared)
             .and_then(|()| out.finish())

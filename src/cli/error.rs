@@ -54,6 +54,9 @@ impl CliError {
             | Self::Interrupted
             | Self::Unfinished { .. }
             | Self::Unoptimised { .. } => UNFINISHED,
+            Self::Output { source, .. } if source.kind() == io::ErrorKind::StorageFull => {
+                UNFINISHED
+            }
             _ => 2,
         }
     }

@@ -102,6 +102,9 @@ pub struct Replacing {
 /// A folder for results: made where it is missing; one that holds something is refused, unless it
 /// may be replaced.
 pub fn result_folder(path: &Path, replacing: Replacing) -> Result<FolderLock, CliError> {
+    if path == Path::new("-") {
+        return Err(usage("--out -: the name of a folder is expected"));
+    }
     if let Err(error) = fs::read_dir(path) {
         if error.kind() != io::ErrorKind::NotFound {
             return Err(CliError::output(path)(error));

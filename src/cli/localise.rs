@@ -90,9 +90,10 @@ pub enum Localiser {
     /// Attribute the mismatch of another tool's gradient at failing points.
     Foreign {
         failing: FailingPoints,
-        groups: Vec<Groups>,
-        /// Whether groups were asked for, so that all is told of them.
-        is_asked_for: bool,
+        /// The groups that were asked for: all is told of them.
+        asked_for: Option<Groups>,
+        /// Others that may be to blame where a parameter fails consistently.
+        tried: Vec<Groups>,
     },
 }
 
@@ -101,9 +102,10 @@ pub enum Localiser {
 pub struct Localisation {
     own: Option<(Groups, GroupSummary)>,
     attributions: Vec<Attribution>,
+    /// How many of them, from the first on, are of groups that were asked for; none if none were.
+    asked_for: Option<usize>,
     /// Sentences on parameters, where nothing else tells them.
     sentences: String,
-    is_asked_for: bool,
 }
 
 /// Kinds that a sweep tries by itself where a parameter fails consistently.
@@ -129,32 +131,36 @@ impl Localiser {
             (Some(groups), Judged::Own(_)) => Self::Own(groups),
             (Some(groups), Judged::File(_)) => Self::Foreign {
                 failing: FailingPoints::new(&plan.parameters),
-                groups: vec![groups],
-                is_asked_for: true,
+                asked_for: Some(groups),
+                tried: Vec::new(),
             },
         })
     }
 
-    /// The same; where nothing was asked for, another tool's gradient is compared with conditions
-    /// and observables all the same, should it fail consistently.
+    /// The same; another tool's gradient is compared with conditions and observables in any case,
+    /// should it fail consistently.
     pub fn for_sweep(
         options: &LocaliseOptions,
         problem: &OdeProblem,
         plan: &CheckPlan,
         gradient: &Judged,
     ) -> Result<Self, CliError> {
-        let asked_for = Self::for_check(options, problem, plan, gradient)?;
-        Ok(match (asked_for, gradient) {
-            (Self::Nothing, Judged::File(_)) => Self::Foreign {
-                failing: FailingPoints::new(&plan.parameters),
-                groups: TRIED
-                    .into_iter()
-                    .map(|kind| Groups::new(problem, kind))
-                    .filter(|groups| is_affordable(groups, plan))
-                    .collect(),
-                is_asked_for: false,
-            },
-            (asked_for, _) => asked_for,
+        let meant = Self::for_check(options, problem, plan, gradient)?;
+        if let Judged::Own(_) = gradient {
+            return Ok(meant);
+        }
+        let asked_for = match meant {
+            Self::Foreign { asked_for, .. } => asked_for,
+            _ => None,
+        };
+        let others = TRIED.into_iter().filter(|kind| options.by != Some(*kind));
+        Ok(Self::Foreign {
+            failing: FailingPoints::new(&plan.parameters),
+            asked_for,
+            tried: others
+                .map(|kind| Groups::new(problem, kind))
+                .filter(|groups| is_affordable(groups, plan))
+                .collect(),
         })
     }
 
@@ -193,23 +199,23 @@ impl Localiser {
                 let found = localise(evaluator, &points.theta_scaled, plan, &groups, &own_part)?;
                 Ok(Localisation { own: Some((groups, found)), ..Localisation::default() })
             }
-            Self::Foreign { mut failing, groups, is_asked_for } => {
-                if !is_asked_for {
-                    failing.retain(|parameter| {
-                        let mut consistent =
-                            summary.parameters.iter().filter(|s| s.is_consistent_failure);
-                        consistent.any(|s| s.parameter == parameter)
-                    });
-                }
-                let mut attributions = Vec::new();
-                if !failing.is_empty() {
-                    for groups in &groups {
-                        attributions.extend(attribute(evaluator, &failing, groups)?);
-                    }
+            Self::Foreign { mut failing, asked_for, tried } => {
+                let mut attributions = match &asked_for {
+                    Some(groups) if !failing.is_empty() => attribute(evaluator, &failing, groups)?,
+                    _ => Vec::new(),
+                };
+                let asked_for = asked_for.map(|_| attributions.len());
+                failing.retain(|parameter| {
+                    let mut consistent =
+                        summary.parameters.iter().filter(|s| s.is_consistent_failure);
+                    consistent.any(|s| s.parameter == parameter)
+                });
+                for groups in tried.iter().filter(|_| !failing.is_empty()) {
+                    attributions.extend(attribute(evaluator, &failing, groups)?);
                 }
                 let found = findings(&attributions);
                 let sentences = diagnose(evaluator.problem(), &found, summary);
-                Ok(Localisation { own: None, attributions, sentences, is_asked_for })
+                Ok(Localisation { own: None, attributions, asked_for, sentences })
             }
         }
     }
@@ -263,11 +269,10 @@ impl Localisation {
     pub fn table(&self, problem: &OdeProblem, points: &Points, style: Style) -> String {
         match &self.own {
             Some((groups, summary)) => group_table(problem, (groups, summary), &points.ids, style),
-            None if self.is_asked_for => {
-                let table = attribution_table(problem, &self.attributions, style);
+            None => self.asked_for.map_or_else(String::new, |count| {
+                let table = attribution_table(problem, &self.attributions[..count], style);
                 format!("{}{table}", self.sentences)
-            }
-            None => String::new(),
+            }),
         }
     }
 

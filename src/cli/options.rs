@@ -13,6 +13,12 @@ use std::path::{Path, PathBuf};
 /// The default grid of a multi-eps table, pyPESTO's.
 pub const DEFAULT_EPS: [f64; 5] = [1e-1, 1e-3, 1e-5, 1e-7, 1e-9];
 
+/// Tolerances of the ODE solver.
+pub const DEFAULT_RTOL: &str = "1e-8";
+pub const DEFAULT_ATOL: &str = "1e-12";
+/// Accuracy of a gradient from a file.
+pub const DEFAULT_GRADIENT_RTOL: f64 = 1e-5;
+
 /// A failure rate whose confidence interval lies above this is consistent.
 pub const DEFAULT_CONSISTENT: f64 = 0.05;
 /// Two-sided confidence of the failure rates' intervals.
@@ -109,10 +115,10 @@ pub struct SolverOptions {
     #[arg(long, value_name = "N")]
     pub threads: Option<usize>,
     /// Relative tolerance of the ODE solver.
-    #[arg(long, default_value = "1e-8", allow_negative_numbers = true)]
+    #[arg(long, default_value = DEFAULT_RTOL, allow_negative_numbers = true)]
     pub rtol: f64,
     /// Absolute tolerance of the ODE solver, in the states' units.
-    #[arg(long, default_value = "1e-12", allow_negative_numbers = true)]
+    #[arg(long, default_value = DEFAULT_ATOL, allow_negative_numbers = true)]
     pub atol: f64,
     /// Attempted steps after which an integration is given up.
     #[arg(long, default_value_t = 10_000, value_name = "N")]
@@ -209,7 +215,7 @@ pub struct CheckOptions {
     /// Accuracy of the gradient in a file, relative to the sum of the magnitudes of the terms that a
     /// component is the sum of; beside it stands what our own gradient changes by at tolerances a
     /// hundred times tighter.
-    #[arg(long, default_value_t = 1e-5, value_name = "R", allow_negative_numbers = true)]
+    #[arg(long, default_value_t = DEFAULT_GRADIENT_RTOL, value_name = "R", allow_negative_numbers = true)]
     pub gradient_rtol: f64,
     /// Relative deviation from the estimate, beyond its bound, that a right gradient may have.
     #[arg(long, default_value_t = Criteria::default().rtol, value_name = "R", allow_negative_numbers = true)]

@@ -1,7 +1,7 @@
 //! Files that appear whole or not at all, and `-` for standard output.
 
 use super::CliError;
-use std::fs::{self, File};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
@@ -13,20 +13,31 @@ pub struct Output {
 }
 
 impl Output {
-    /// Opens a file to be called `path`, or standard output where it is `-`.
+    /// Opens a file to be called `path`, or standard output where it is `-`. Links are followed; what is no
+    /// file, a pipe or a device, is written to as it is.
     pub fn create(path: &Path) -> Result<Self, CliError> {
         if path == Path::new("-") {
             let writer: Box<dyn Write> = Box::new(io::stdout().lock());
             return Ok(Self { writer: Some(BufWriter::new(writer)), paths: None });
         }
-        let mut partial = path.as_os_str().to_owned();
+        if fs::metadata(path).is_ok_and(|there| !there.is_file()) {
+            let pipe = OpenOptions::new().write(true).open(path).map_err(CliError::output(path))?;
+            return Ok(Self { writer: Some(BufWriter::new(Box::new(pipe))), paths: None });
+        }
+        // Of a link to nothing, what it says.
+        let target = match (path.is_symlink(), fs::canonicalize(path), fs::read_link(path)) {
+            (true, Ok(target), _) => target,
+            (true, _, Ok(said)) => path.parent().map_or(said.clone(), |here| here.join(said)),
+            _ => path.to_owned(),
+        };
+        let mut partial = target.as_os_str().to_owned();
         partial.push(".partial");
         let partial = PathBuf::from(partial);
         let file = File::create(&partial).map_err(CliError::output(path))?;
         let writer: Box<dyn Write> = Box::new(file);
         Ok(Self {
             writer: Some(BufWriter::with_capacity(1 << 16, writer)),
-            paths: Some((partial, path.to_owned())),
+            paths: Some((partial, target)),
         })
     }
 

@@ -1,11 +1,14 @@
 //! `gradsweep power`.
 
-use super::options::{CheckOptions, DEFAULT_CONSISTENT, SolverOptions, usage};
+use super::gradient::{self, AUTO};
+use super::options::{
+    CheckOptions, DEFAULT_CONSISTENT, DEFAULT_GRADIENT_RTOL, SolverOptions, Steps, usage,
+};
 use super::{CliError, engines};
-use crate::check;
+use crate::check::{self, AllowanceSource, Label, own_allowance};
 use crate::report::power_table;
 use crate::startpoints::random;
-use crate::sweep::Evaluator;
+use crate::sweep::{Evaluator, OwnGradients};
 use clap::Args;
 use std::io::Write;
 use std::path::PathBuf;
@@ -14,9 +17,12 @@ use std::process::ExitCode;
 /// Say how small an error of the gradient a sweep would find.
 ///
 /// For each parameter: the smallest relative error that a sweep over as many random points calls a
-/// consistent failure with a probability of 99.9 %. It follows from the bounds on the differences;
-/// no gradient is computed.
+/// consistent failure with a probability of 99.9 %. It follows from the bounds on the differences, and
+/// with --steps adaptive from what our own gradient changes by at tighter tolerances; no gradient is
+/// judged.
 #[derive(Debug, Args)]
+#[command(mut_arg("gradient", |a| a.hide(true)), mut_arg("gradient_rtol", |a| a.hide(true)))]
+#[command(mut_arg("label", |a| a.hide(true)))]
 #[command(after_help = "Examples:\n  \
     gradsweep power data/stat5 --points 100\n  \
     gradsweep power data/stat5 --points 300 --steps adaptive --parameters k_phos")]
@@ -42,6 +48,18 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, CliError> {
     let settings = arguments.solver.settings(arguments.check.steps)?;
     let eps = arguments.check.eps_grid()?;
     let criteria = arguments.check.criteria()?;
+    let given = &arguments.check;
+    for (name, is_default) in [
+        ("--gradient", given.gradient == [AUTO]),
+        ("--gradient-rtol", given.gradient_rtol == DEFAULT_GRADIENT_RTOL),
+        ("--label", given.label == Label::RelErr),
+    ] {
+        if !is_default {
+            return Err(usage(format!(
+                "{name}: is for `check` and `sweep`; no gradient is judged here"
+            )));
+        }
+    }
     if arguments.points == 0 {
         return Err(usage("--points 0: at least one point is needed"));
     }
@@ -52,11 +70,24 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, CliError> {
     let probes =
         2 * plan.eps.len() * plan.parameters.len() * points.len() * problem.simulation_count();
     let engines = engines::choose(&arguments.solver, &problem, settings, probes)?;
-    let evaluator = Evaluator::new(&problem, settings, engines.probes.as_ref(), None)?;
-    let none = |_, _: &[f64], _: Option<&[f64]>| None;
-    let summary = check::run(&evaluator, &points.theta_scaled, &plan, &none, &mut |_, _| {
-        Ok::<(), CliError>(())
-    })?;
+    let no_gradient = |_, _: &[f64], _: Option<&[f64]>| None;
+    let (evaluator, allowance): (Evaluator<'_>, &AllowanceSource<'_>) = match given.steps {
+        Steps::Shared => {
+            (Evaluator::new(&problem, settings, engines.probes.as_ref(), None)?, &|_, _| None)
+        }
+        Steps::Adaptive => {
+            let wanted = (OwnGradients::Cheaper, false);
+            (gradient::evaluator(&problem, settings, &engines, wanted)?, &own_allowance)
+        }
+    };
+    let summary = check::run_with_allowance(
+        &evaluator,
+        &points.theta_scaled,
+        &plan,
+        &no_gradient,
+        allowance,
+        &mut |_, _| Ok::<(), CliError>(()),
+    )?;
     let text = format!(
         "{}\n{} points ({} failed); {} steps, rtol {:e}, atol {:e}; {}\n",
         power_table(&problem, &summary),

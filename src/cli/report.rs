@@ -1,6 +1,8 @@
 //! `gradsweep report`.
 
 use super::CliError;
+use super::comparing::SOURCES;
+use super::options::usage;
 use super::output::Output;
 use crate::report::{Rasteriser, ReportKind};
 use clap::{Args, ValueEnum};
@@ -47,6 +49,7 @@ enum Format {
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, CliError> {
+    refuse_several(&arguments.folder)?;
     if let Some(folder) = &arguments.plots {
         return write_plots(&arguments.folder, folder, arguments.format);
     }
@@ -57,6 +60,19 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, CliError> {
         std::io::stdout().write_all(text.as_bytes()).map_err(CliError::output("-"))?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// A sweep of several gradients has a folder for each.
+fn refuse_several(folder: &Path) -> Result<(), CliError> {
+    if folder.join("run.json").exists() || !folder.join(SOURCES).exists() {
+        return Ok(());
+    }
+    let within = std::fs::read_dir(folder).map_err(CliError::output(folder))?.flatten();
+    let theirs = within.map(|entry| entry.path()).filter(|path| path.join("run.json").exists());
+    let mut theirs: Vec<String> = theirs.map(|path| path.display().to_string()).collect();
+    theirs.sort_unstable();
+    let folder = folder.display();
+    Err(usage(format!("{folder}: holds several gradients; name one of {}", theirs.join(", "))))
 }
 
 /// Writes the page of a folder to a file.

@@ -1,6 +1,7 @@
 //! The gradients that a command judges: one, or several side by side.
 
 use super::CliError;
+use super::comparing::SOURCES;
 use super::gradient::{ADJOINT, AUTO, FORWARD, Judged, own_of};
 use super::options::{CheckOptions, usage};
 use crate::check::CheckPlan;
@@ -22,7 +23,7 @@ pub struct Named {
 /// All gradients of a run, at least one.
 pub struct Sources {
     pub all: Vec<Named>,
-    /// Parameters that some, but not all of them have: these are not checked.
+    /// Parameters that not all of them have: these are not checked.
     left_out: Vec<String>,
 }
 
@@ -62,10 +63,8 @@ impl Sources {
                 options.gradient.join(", ")
             )));
         }
-        // The program's own gradient has all parameters: what a file lacks is not asked for.
-        let is_in_a_file = |p: &&ParameterIdx| theirs.iter().flatten().any(|list| list.contains(p));
         let left_out = of_some.iter().filter(|p| !plan.parameters.contains(p));
-        let left_out = left_out.filter(is_in_a_file).map(id).collect();
+        let left_out = left_out.map(id).collect();
         Ok(Self { all, left_out })
     }
 
@@ -108,7 +107,7 @@ impl Sources {
     pub fn suit(&self, folder: &Path) -> Result<(), CliError> {
         let (sign, kind) = match self.are_several() {
             true => ("run.json", "one gradient"),
-            false => ("sources.csv", "several gradients"),
+            false => (SOURCES, "several gradients"),
         };
         if folder.join(sign).exists() {
             return Err(usage(format!(
@@ -125,7 +124,11 @@ impl Sources {
             return Vec::new();
         }
         let ids = self.left_out.join(", ");
-        vec![format!("not checked, since not all gradients have them: {ids}")]
+        let why = match self.all.len() {
+            1 => "the file has none of them",
+            _ => "not all gradients have them",
+        };
+        vec![format!("not checked, since {why}: {ids}")]
     }
 }
 

@@ -1,6 +1,6 @@
 //! `gradsweep tolerances`.
 
-use super::options::{SolverOptions, usage};
+use super::options::{DEFAULT_ATOL, DEFAULT_RTOL, SolverOptions, usage};
 use super::output::Output;
 use super::{CliError, Manner, engines};
 use crate::check::tolerances::{TRUTH, ToleranceStudy, loosest, study_tolerances};
@@ -19,6 +19,7 @@ use std::process::ExitCode;
 /// truth: errors of objective and gradient, cost, failures, and what finite differences with steps of
 /// their own would give at best. Names the loosest tolerances that meet --accuracy.
 #[derive(Debug, Args)]
+#[command(mut_arg("rtol", |a| a.hide(true)), mut_arg("atol", |a| a.hide(true)))]
 #[command(after_help = "Examples:\n  \
     gradsweep tolerances data/stat5\n  \
     gradsweep tolerances data/stat5 --points 200 --accuracy 1e-6 --tolerances 1e-6:1e-10,1e-8:1e-12")]
@@ -71,6 +72,33 @@ pub(super) fn run(arguments: &Arguments, manner: Manner) -> Result<ExitCode, Cli
     let mut tolerances =
         arguments.tolerances.iter().map(|text| pair(text)).collect::<Result<Vec<_>, _>>()?;
     tolerances.sort_by(|a, b| b.0.total_cmp(&a.0));
+    let (rtol, atol) = TRUTH;
+    for (i, &(r, a)) in tolerances.iter().enumerate() {
+        if r < rtol || a < atol {
+            return Err(usage(format!(
+                "--tolerances {r:e}:{a:e}: tighter than {rtol:e}:{atol:e}, which counts as the truth"
+            )));
+        }
+        if tolerances[..i].contains(&(r, a)) {
+            return Err(usage(format!("--tolerances {r:e}:{a:e}: the pair is given twice")));
+        }
+    }
+    for (name, given, default) in [
+        ("--rtol", arguments.solver.rtol, DEFAULT_RTOL),
+        ("--atol", arguments.solver.atol, DEFAULT_ATOL),
+    ] {
+        if default.parse() != Ok(given) {
+            return Err(usage(format!(
+                "{name} {given}: the pairs to try are given by --tolerances"
+            )));
+        }
+    }
+    if !(arguments.accuracy.is_finite() && arguments.accuracy > 0.0) {
+        return Err(usage(format!(
+            "--accuracy {}: a positive number is expected, e.g. 1e-4",
+            arguments.accuracy
+        )));
+    }
     if arguments.points == 0 {
         return Err(usage("--points 0: at least one point is needed"));
     }
@@ -84,7 +112,6 @@ pub(super) fn run(arguments: &Arguments, manner: Manner) -> Result<ExitCode, Cli
     let points = random(&problem.parameters, arguments.points, 0, arguments.seed)?;
     // What the tightest run needs.
     let max_steps = arguments.solver.max_steps.saturating_mul(10);
-    let (rtol, atol) = TRUTH;
     let settings = Settings { rtol, atol, max_steps, steps: StepMode::Adaptive };
     let probes =
         2 * arguments.eps.len() * problem.parameters.len() * points.len() * tolerances.len();

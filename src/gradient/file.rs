@@ -24,10 +24,15 @@ pub enum GradientError {
     #[error(transparent)]
     Record(#[from] RecordError),
     #[error(
-        "{place}: no column `{POINT}`; expected `{POINT}` and one column for each parameter, or \
-         `{POINT}`, `{PARAMETER}`, `{GRADIENT}`"
+        "{place}: columns {found}: no column `{POINT}`; expected, separated by commas, `{POINT}` and one \
+         column for each parameter, or `{POINT}`, `{PARAMETER}`, `{GRADIENT}`"
     )]
-    NoPointColumn { place: Place },
+    NoPointColumn { place: Place, found: String },
+    #[error(
+        "{place}: columns {found}; expected `{POINT}`, `{PARAMETER}`, `{GRADIENT}` and no other, or \
+         `{POINT}` and one column for each parameter"
+    )]
+    LongColumns { place: Place, found: String },
     #[error("{place}: column `{column}` is no estimated parameter; expected {}", expected.join(", "))]
     UnknownColumn { place: Place, column: String, expected: Vec<String> },
     #[error("{place}: column `{column}` occurs twice")]
@@ -105,7 +110,7 @@ pub fn read_gradients(
     }
     let (parameter_of, point_of) = (places(parameters, |p| &p.id), places(&points.ids, |id| id));
     let names = records.names.clone();
-    let (point_column, columns) = columns(&names, &records.header, &parameter_of)?;
+    let (point_column, columns) = columns(&records, &parameter_of)?;
     let mut gradients = FileGradients {
         values: vec![vec![f64::NAN; parameters.len()]; points.len()],
         parameters: Vec::new(),
@@ -162,10 +167,10 @@ pub fn read_gradients(
 }
 
 fn columns(
-    names: &[String],
-    place: &Place,
+    records: &Records,
     parameter_of: &HashMap<&str, usize>,
 ) -> Result<(usize, Columns), GradientError> {
+    let (names, place) = (&records.names, &records.header);
     for (i, name) in names.iter().enumerate() {
         if names[..i].contains(name) {
             let column = name.clone();
@@ -174,12 +179,16 @@ fn columns(
     }
     let position = |wanted: &str| names.iter().position(|name| name == wanted);
     let Some(point) = position(POINT) else {
-        return Err(GradientError::NoPointColumn { place: place.clone() });
+        return Err(GradientError::NoPointColumn { place: place.clone(), found: records.listed() });
     };
     if let (Some(parameter), Some(gradient), 3) =
         (position(PARAMETER), position(GRADIENT), names.len())
     {
         return Ok((point, Columns::Long { parameter, gradient }));
+    }
+    let is_known = |name: &str| parameter_of.contains_key(name);
+    if position(PARAMETER).is_some() && position(GRADIENT).is_some() && !is_known(PARAMETER) {
+        return Err(GradientError::LongColumns { place: place.clone(), found: records.listed() });
     }
     let mut of = Vec::with_capacity(names.len());
     for (column, name) in names.iter().enumerate() {
@@ -263,6 +272,11 @@ mod tests {
             ("", &["g.csv", "no gradient"][..]),
             ("point,k1\n", &["g.csv", "no gradient"]),
             ("k1,k2\n1,2\n", &["g.csv:1", "no column `point`"]),
+            ("point;k1\n0;1\n", &["g.csv:1", "`point;k1`", "separated by commas"]),
+            (
+                "point,parameter,gradient,unit\n0,k1,1,s\n",
+                &["g.csv:1", "`unit`", "`gradient` and no other"],
+            ),
             ("point,k3\n0,1\n", &["g.csv:1", "`k3`", "`k1`, `k2`"]),
             ("point,k1,k1\n0,1,1\n", &["g.csv:1", "`k1` occurs twice"]),
             ("point\n0\n", &["g.csv:1", "no column of a gradient"]),

@@ -9,7 +9,7 @@ use std::sync::Arc;
 /// Why a record cannot be used, whatever it should mean.
 #[derive(Debug, thiserror::Error)]
 pub enum RecordError {
-    #[error("{}: {source}", file.display())]
+    #[error("{}: {source}; UTF-8 text with cells separated by commas is expected", file.display())]
     Read { file: PathBuf, source: csv::Error },
     #[error("{place}: {found} cells; expected {expected}, as in the header")]
     Length { place: Place, found: usize, expected: usize },

@@ -8,6 +8,8 @@ use crate::check::{
 use crate::index::ParameterIdx;
 use crate::model::OdeProblem;
 use comfy_table::{Cell, CellAlignment, Color, Table, presets};
+use std::collections::HashSet;
+use std::mem::discriminant;
 
 /// How to print.
 #[derive(Debug, Clone, Copy)]
@@ -111,7 +113,7 @@ pub fn power_table(problem: &OdeProblem, summary: &CheckSummary) -> String {
         let id = &problem.parameters[statistics.parameter.position()].id;
         let detectable = match statistics.detectable_error {
             e if e.is_finite() => short(e),
-            _ => "none: too few points decide".to_owned(),
+            _ => "none: too few points for 99.9 %".to_owned(),
         };
         table.add_row([Cell::new(id), Cell::new(detectable).set_alignment(CellAlignment::Right)]);
     }
@@ -173,7 +175,27 @@ pub fn diagnosis_lines(problem: &OdeProblem, summary: &CheckSummary) -> String {
     }
     for group in &summary.common_causes {
         let ids: Vec<&str> = group.iter().map(|p| id(*p)).collect();
-        text.push_str(&format!("{} fail at the same points: one cause\n", ids.join(", ")));
+        let marks = summary.parameters.iter().zip(&summary.diagnoses);
+        let theirs = marks.filter(|(statistics, _)| group.contains(&statistics.parameter));
+        let kinds: HashSet<_> =
+            theirs.map(|(_, d)| d.as_ref().map(|d| discriminant(&d.mark))).collect();
+        let cause = if kinds.len() == 1 { "perhaps one cause" } else { "by different marks" };
+        text.push_str(&format!("{} fail at the same points, {cause}\n", ids.join(", ")));
+    }
+    let judged =
+        |kind: &VerdictKind| !matches!(kind, VerdictKind::GradientMissing | VerdictKind::Failed);
+    for statistics in &summary.parameters {
+        let counts = statistics.counts.iter().zip(VerdictKind::ALL);
+        let of = |wanted: &dyn Fn(&VerdictKind) -> bool| -> usize {
+            counts.clone().filter(|(_, kind)| wanted(kind)).map(|(count, _)| count).sum()
+        };
+        let missing = of(&|kind| *kind == VerdictKind::GradientMissing);
+        if missing > 0 && of(&judged) == 0 {
+            let id = id(statistics.parameter);
+            text.push_str(&format!(
+                "{id}: not checked, its gradient is missing at all {missing} points (nan, infinite or absent)\n"
+            ));
+        }
     }
     text
 }

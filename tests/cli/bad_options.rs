@@ -103,6 +103,41 @@ fn places_that_cannot_be_written() {
     bench.refused("simulate p --engine cpu --out file/s.tsv", &["file/s.tsv"]);
     bench.refused("startpoints p --out file/p.csv", &["file/p.csv"]);
     bench.refused("startpoints p --out nosuch/p.csv", &["nosuch/p.csv"]);
+    bench.refused("sweep p --engine cpu --points 2 --out -", &["--out -", "folder"]);
+}
+
+#[test]
+fn power_judges_no_gradient() {
+    let bench = Bench::new();
+    for option in ["--gradient nosuch.csv", "--gradient-rtol 0.1", "--label fd_err"] {
+        let name = option.split(' ').next().unwrap();
+        bench.refused(&format!("power p --points 2 {option}"), &[name, "no gradient is judged"]);
+    }
+}
+
+/// Links and pipes stay what they are.
+#[cfg(unix)]
+#[test]
+fn places_that_are_no_plain_files() {
+    use std::os::unix::fs::{FileTypeExt, symlink};
+    let bench = Bench::new();
+    let expected = well(bench.path(), "startpoints p --points 2").out;
+    bench.write("old.csv", "old\n");
+    for (link, target) in [("there", "old.csv"), ("dangling", "new.csv")] {
+        symlink(target, bench.path().join(link)).unwrap();
+        well(bench.path(), &format!("startpoints p --points 2 --out {link}"));
+        assert!(bench.path().join(link).is_symlink(), "{link}");
+        assert_eq!(bench.read(target), expected, "{link}");
+    }
+    let pipe = bench.path().join("pipe");
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let read = std::thread::spawn({
+        let pipe = pipe.clone();
+        move || fs::read_to_string(pipe).unwrap()
+    });
+    well(bench.path(), "startpoints p --points 2 --out pipe");
+    assert_eq!(read.join().unwrap(), expected);
+    assert!(fs::metadata(pipe).unwrap().file_type().is_fifo());
 }
 
 #[test]

@@ -118,6 +118,10 @@ fn tolerances_are_compared() {
     assert!(ran.err.contains(&words), "{words}: {}", ran.err);
     bench.refused("tolerances p --tolerances 1e-3", &["--tolerances 1e-3", "RTOL:ATOL"]);
     bench.refused("tolerances p --points 0", &["--points 0"]);
+    bench.refused("tolerances p --tolerances 1e-3:1e-6,1e-3:1e-6", &["1e-3:1e-6", "twice"]);
+    bench.refused("tolerances p --tolerances 1e-13:1e-16", &["1e-13:1e-16", "1e-12:1e-16"]);
+    bench.refused("tolerances p --rtol 1e-3", &["--rtol", "--tolerances"]);
+    bench.refused("tolerances p --accuracy nan", &["--accuracy NaN"]);
 }
 
 #[test]
@@ -138,7 +142,11 @@ fn help_names_the_options_and_gives_examples() {
         ("merge", "--out --overwrite --verbose --quiet".to_owned()),
         ("simulate", format!("{solver} --at --seed --out --end --steps --variables --amounts")),
         ("power", format!("{solver} --points --seed --eps --parameters --steps --consistent")),
-        ("tolerances", format!("{solver} --points --seed --tolerances --eps --accuracy --out")),
+        (
+            "tolerances",
+            "--engine --threads --max-steps --points --seed --tolerances --eps --accuracy --out"
+                .to_owned(),
+        ),
         (
             "eps-grid",
             format!("{solver} --points --seed --eps-from --eps-to --per-decade --parameters --out"),

@@ -177,7 +177,7 @@ impl<'m, 'p> Runs<'m, 'p> {
         let material = self.material;
         let cell = |&point: &usize| {
             let estimate = material.estimates[place][point];
-            let threshold = estimate.map_or(f64::INFINITY, |e| self.criteria.threshold(&e));
+            let threshold = estimate.map_or(f64::INFINITY, |e| self.criteria.threshold(&e, 0.0));
             // A point that decides but has no error never fails.
             let multiple = (threshold / size(point)).min(f64::MAX);
             CellSummary {
@@ -208,7 +208,7 @@ impl<'m, 'p> Runs<'m, 'p> {
         let limit = SIZE * (1.0 - ROUNDING);
         let is_decided = |point: &usize| {
             let estimate = self.material.estimates[column.place][*point];
-            estimate.is_some_and(|e| self.criteria.threshold(&e).is_finite())
+            estimate.is_some_and(|e| self.criteria.threshold(&e, 0.0).is_finite())
         };
         let points = 0..column.values.len();
         let sizes = || points.clone().filter(is_decided).map(|i| self.size(column, i));
@@ -350,7 +350,7 @@ impl<'m, 'p> Runs<'m, 'p> {
                 };
                 let estimate = material.estimates[place][point];
                 let verdict = gradsweep::check::Verdict { kind, reason: None, failure: None };
-                JudgedCell { parameter, gradient, estimate, verdict }
+                JudgedCell { parameter, gradient, estimate, allowance: 0.0, verdict }
             };
             judged_points.push((
                 point,

@@ -25,6 +25,12 @@ fn shards_together_are_the_sweep() {
         assert_same(&files(&here.join(format!("merged{of}"))), &expected, &format!("{of} shards"));
         assert_eq!(merged.out.replace(&format!("merged{of}"), "whole"), told.out);
     }
+    // Adjoints go through some steps again, of which the number depends on the lanes beside.
+    let stat5 = format!("sweep {} --engine cpu --gradient adjoint --points 11", data("stat5"));
+    well(here, &format!("{stat5} --out adjoints"));
+    let names: Vec<String> = (1..=5).map(|number| shard(here, &stat5, number, 5)).collect();
+    well(here, &format!("merge {} --out adjoints5", names.join(" ")));
+    assert_same(&files(&here.join("adjoints5")), &files(&here.join("adjoints")), "adjoints");
     // The twin: a shard of other points is no part of it, and its bytes are others.
     well(here, &format!("{line} --seed 1 --shard 1/1 --out twin"));
     well(here, "merge twin --out other");
