@@ -218,3 +218,38 @@ fn where_a_gradient_fails() {
     assert!(!ran.out.contains("fails where"), "{}", ran.out);
     assert_eq!(csv_of(&bench.read("s/where.csv")).1.len(), 0);
 }
+
+/// A column of NaN, a column that is not there, and a claimed accuracy that hides everything: a build
+/// server sees no failure, people and tables are told.
+#[test]
+fn what_is_not_checked_is_told() {
+    let bench = Bench::new();
+    let line = "sweep p --engine cpu --points 30 --seed 2 --overwrite";
+    well(bench.path(), &format!("{line} --out s"));
+    let (_, best) = csv_of(&bench.read("s/best.csv"));
+    let mut text = "point,k1,k2,scale_B\n".to_owned();
+    for (i, rows) in best.chunks(6).enumerate() {
+        text.push_str(&format!("{i},nan,{},{}\n", rows[1]["grad"], rows[2]["grad"]));
+    }
+    bench.write("g.csv", &text);
+    let ran = well(bench.path(), &format!("{line} --gradient g.csv --out g"));
+    for told in [
+        "k1: not checked, its gradient is missing at all 30 points",
+        "note: not checked, since the file has none of them: sd_A, sd_B, b_frac",
+    ] {
+        assert!(ran.out.contains(told), "{told}: {}", ran.out);
+    }
+    assert!(bench.read("g/run.json").contains("the file has none of them"));
+    assert!(!ran.out.contains("k2: not checked"), "{}", ran.out);
+    // The twin: with the accuracy that is claimed by default a small error would be found.
+    let detectable = |folder: &str| -> f64 {
+        let (_, rows) = csv_of(&bench.read(&format!("{folder}/parameters.csv")));
+        number(rows.iter().find(|row| row["parameter"] == "k2").unwrap(), "detectable_error")
+    };
+    well(bench.path(), &format!("{line} --gradient g.csv --gradient-rtol 0.2 --out loose"));
+    assert!(detectable("g") < 1e-3, "{}", detectable("g"));
+    assert!(detectable("loose").is_infinite(), "{}", detectable("loose"));
+    // Of several gradients each has a folder of its own, and a report.
+    well(bench.path(), &format!("{line} --gradient forward --gradient g.csv --out both"));
+    bench.refused("report both", &["several gradients", "both/forward", "both/g"]);
+}

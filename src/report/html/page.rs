@@ -87,7 +87,7 @@ pub(super) fn verdict(kind: VerdictKind) -> Value {
         VerdictKind::Fail => "they differ by more than tolerance and bound",
         VerdictKind::Inconclusive => "the bound is too wide to tell (noise or truncation)",
         VerdictKind::Kink => "one-sided differences differ: no derivative",
-        VerdictKind::Insensitive => "both are zero as far as can be seen",
+        VerdictKind::Insensitive => "both are within the bound of zero",
         VerdictKind::GradientMissing => "the gradient is NaN, infinite or absent",
         VerdictKind::Failed => {
             "no value at the point (base), or none above (plus), below (minus) or on both sides of it"
