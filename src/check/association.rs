@@ -143,7 +143,10 @@ pub fn associations(
     let strength = |a: &Association| (a.auc - 0.5).abs();
     // A value of 0 on a logarithmic scale is -inf there: no limit can be named.
     let has_limits = |a: &Association| a.range.0.is_finite() && a.range.1.is_finite();
-    let is_clear = |a: &Association| a.p_holm < CLEAR && strength(a) > STRONG && has_limits(a);
+    let are_enough = |a: &Association| a.failing.min(a.passing) >= FEWEST;
+    let is_clear = |a: &Association| {
+        a.p_holm < CLEAR && strength(a) > STRONG && has_limits(a) && are_enough(a)
+    };
     let clear = found.iter_mut().filter(|(a, _)| is_clear(a));
     // The first of equals.
     let strongest = clear.reduce(|a, b| if strength(&b.0) > strength(&a.0) { b } else { a });
@@ -152,6 +155,10 @@ pub fn associations(
     }
     found.into_iter().map(|(association, _)| association).collect()
 }
+
+/// Cells of either class without which nothing is said: the normal approximation of the ranks is none of
+/// fewer.
+const FEWEST: usize = 5;
 
 /// Largest part of the passing cells that may lie where failing ones do, of the part of these.
 const TELLING: f64 = 0.5;

@@ -35,7 +35,7 @@ pub struct SampleCell {
 impl SampleCell {
     /// Whether the gradient is what a mark expects, itself known to `bound`; nearer to it than to the
     /// estimate by far.
-    fn is_near(&self, expected: f64, bound: f64) -> bool {
+    pub(super) fn is_near(&self, expected: f64, bound: f64) -> bool {
         let scale = expected.abs().min((self.gradient - self.estimate).abs());
         (self.gradient - expected).abs() <= CLOSE * scale + bound
     }
@@ -67,6 +67,8 @@ pub enum Mark {
     /// Gradient minus estimate is linear in the parameter: a term of the objective is missing, as
     /// a normal prior.
     LinearOffset { slope: f64 },
+    /// The gradient is that of another point.
+    OtherPoint,
     /// A group of rows, or the derivative of sigma, is missing or there twice.
     Contribution(Claim, Contributor),
     /// None that is known.
@@ -130,6 +132,9 @@ impl fmt::Display for Diagnosis {
                 "off by a term linear in the parameter (slope {}): a prior or a penalty is missing",
                 short(*slope)
             )?,
+            Mark::OtherPoint => f.write_str(
+                "it is the gradient of another point: rows may be shifted, or in another order",
+            )?,
             Mark::Contribution(claim, source) => f.write_str(&claim.of(source))?,
             Mark::Unknown => return write!(f, "no known mark in {failing} failing points"),
         }
@@ -143,15 +148,15 @@ fn short(value: f64) -> String {
 }
 
 impl Diagnosis {
+    /// One that names no other parameter.
+    pub(super) fn of_mark(mark: Mark, bearing: usize, failing: usize) -> Self {
+        Self { mark, bearing, failing, swapped_id: None, is_mutual: false }
+    }
+
     /// What a finding says, where it says more than what is known so far.
     pub fn improved(known: Option<Self>, finding: &Finding) -> Self {
-        let found = Self {
-            mark: Mark::Contribution(finding.claim, finding.source.clone()),
-            bearing: finding.bearing,
-            failing: finding.telling,
-            swapped_id: None,
-            is_mutual: false,
-        };
+        let mark = Mark::Contribution(finding.claim, finding.source.clone());
+        let found = Self::of_mark(mark, finding.bearing, finding.telling);
         let part = |d: &Self| d.bearing as f64 / d.failing.max(1) as f64;
         let says_more = |known: &Self| match known.mark {
             Mark::Unknown => true,

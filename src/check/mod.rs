@@ -16,6 +16,7 @@ mod hessian;
 mod hessian_attribution;
 mod hessian_marks;
 mod localise;
+mod misplaced;
 mod one_sided;
 mod optimum;
 mod parts;

@@ -5,6 +5,7 @@ use super::association::{PointFacts, associations, deciles};
 use super::column::Column;
 use super::diagnosis::{MOST_SAMPLES, Sample, SampleCell, common_causes, diagnose};
 use super::estimate::Differences;
+use super::misplaced::find_misplaced;
 use super::run::{CheckPlan, CheckSummary, JudgedCell, JudgedPoint};
 use super::statistics::{CellSummary, Cells, EpsStatistics, ParameterStatistics, adjust};
 use super::verdict::VerdictKind;
@@ -77,6 +78,7 @@ impl Tally {
         for &place in &failing {
             diagnoses[place] = diagnose(place, &plan.parameters, known, &samples);
         }
+        find_misplaced(&samples, &failing, &mut diagnoses);
         let common_causes = common_causes(&samples, &failing)
             .into_iter()
             .map(|group| group.into_iter().map(|place| plan.parameters[place]).collect())
