@@ -76,8 +76,10 @@ impl CheckPlan {
     ) -> Vec<f64> {
         let Some(parameter) = pairs.first().map(|pair| pair.parameter) else { return Vec::new() };
         let unit = unit_step(known, theta_scaled, parameter);
-        let ladder: Vec<Rung> = pairs.iter().map(|pair| rung(pair).in_units(unit)).collect();
-        if !self.wants_further(&ladder) {
+        let ladder = ladder_in_units(pairs.iter().map(rung), unit);
+        // Of a grid that is beyond all that the parameter may be, hardly a step is left.
+        let is_too_large = pairs.len() >= 2 && ladder.len() < 2;
+        if !(is_too_large || self.wants_further(&ladder)) {
             return Vec::new();
         }
         if pairs.len() <= self.eps.len() {
@@ -385,7 +387,7 @@ pub fn judge_point(
             let further = result.refinements.iter().filter(|p| p.parameter == parameter);
             let all: Vec<&ProbePair> = pairs.iter().chain(further).collect();
             let unit = unit_step(known, theta_scaled, parameter);
-            let ladder: Vec<Rung> = all.iter().map(|pair| rung(pair).in_units(unit)).collect();
+            let ladder = ladder_in_units(all.iter().map(|pair| rung(pair)), unit);
             let estimate = estimate_of_all(&ladder, noise_origin(all.iter().copied()))
                 .map(|e| e.out_of_units(unit));
             let value = gradient.map_or(f64::NAN, |g| g[parameter.position()]);
@@ -402,6 +404,15 @@ pub fn judge_point(
         })
         .collect();
     JudgedPoint { point, rows, best, cells }
+}
+
+/// A ladder in units of a parameter's step. Steps of a grid that are larger than a unit far below 1 are left
+/// out: they reach beyond all that the parameter may be, where differences agree with each other on what
+/// has nothing to do with the point. A single step is what was asked for.
+pub(super) fn ladder_in_units(rungs: impl Iterator<Item = Rung>, unit: f64) -> Vec<Rung> {
+    let all: Vec<Rung> = rungs.map(|rung| rung.in_units(unit)).collect();
+    let is_far = unit * FAR_FROM_1 < 1.0 && all.len() > 1;
+    all.into_iter().filter(|rung| !is_far || rung.eps <= 1.0).collect()
 }
 
 fn noise_origin<'a>(pairs: impl IntoIterator<Item = &'a ProbePair>) -> NoiseOrigin {
@@ -440,6 +451,30 @@ fn side(pairs: &[&ProbePair], of: fn(&ProbePair) -> Result<f64, Failure>) -> Sid
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn steps_beyond_a_small_unit_are_left_out() {
+        let rung = |eps: f64| Rung {
+            eps,
+            forward: 1.0,
+            backward: 1.0,
+            central: 1.0,
+            noise: 0.0,
+            unseen: 0.0,
+        };
+        let left = |unit: f64, eps: &[f64]| -> Vec<f64> {
+            ladder_in_units(eps.iter().map(|&e| rung(e)), unit).iter().map(|r| r.eps).collect()
+        };
+        let grid = [1e-1, 1e-3, 1e-5];
+        assert_eq!(left(1.0, &grid), grid);
+        assert_eq!(left(1e4, &grid).len(), 3);
+        // In units of 2^-10 the steps are 102.4, 1.024 and 0.01024.
+        assert_eq!(left(0.0009765625, &grid), [1e-5 * 1024.0]);
+        assert_eq!(left(1e-8, &grid), [0.0; 0]);
+        assert_eq!(left(1e-8, &[1e-1]).len(), 1);
+        // Steps a little larger than a unit are no others.
+        assert_eq!(left(0.2, &[4e-1, 1e-3]).len(), 2);
+    }
 
     #[test]
     fn further_steps_are_in_units_and_repeat_no_step() {
