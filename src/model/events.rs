@@ -254,6 +254,20 @@ impl Events {
         }
     }
 
+    /// Times of relations that change at `t` where the slots have these values, each once.
+    pub fn changes_at(&self, t: f64, slots: &[f64]) -> Vec<&Formula> {
+        let mut found: Vec<&Formula> = Vec::new();
+        for relation in &self.relations {
+            if let Change::At(time) = &relation.change
+                && self.value(time, &Instant { t: f64::NAN, states: &[], slots }) == t
+                && found.iter().all(|other| other.node != time.node)
+            {
+                found.push(time);
+            }
+        }
+        found
+    }
+
     /// Whether a relation holds at an instant.
     pub fn holds(&self, relation: RelationIdx, at: &Instant<'_>) -> bool {
         self.evaluate(self.relations[relation.position()].condition, at) != 0.0

@@ -45,10 +45,24 @@ impl<'a> Span<'a> {
     }
 }
 
+/// Distance, relative to the time, of breakpoints that would be one: above the rounding of the times, and
+/// far below what tolerances see.
+const APART: f64 = 64.0 * f64::EPSILON;
+
+/// A switch that is done a little before its time, where something else is.
+struct Early {
+    switch: usize,
+    t: f64,
+    /// Its time.
+    change: f64,
+}
+
 /// A breakpoint with its derivatives along some slots.
 struct Breakpoint {
     t: f64,
     is_output: bool,
+    /// Whether the slots may move it.
+    may_move: bool,
     tangents: Vec<f64>,
 }
 
@@ -90,7 +104,8 @@ impl Breakpoints {
     /// The timeline of a span where the slots have these values, with the derivatives of its
     /// breakpoints along the slots in `moving`. Infinite outputs are no breakpoints.
     ///
-    /// A switch at an output time counts as the output, and so does a stop.
+    /// A switch at an output time counts as the output, and so does a stop. A switch that slots may move
+    /// and another breakpoint at its time stay two, [`APART`] from each other: their derivatives differ.
     pub fn timeline(
         &self,
         slot: &dyn Fn(SlotIdx) -> f64,
@@ -113,23 +128,41 @@ impl Breakpoints {
         let mut breakpoints: Vec<Breakpoint> = output_times
             .iter()
             .filter(|t| inside(**t))
-            .map(|&t| Breakpoint { t, is_output: true, tangents: vec![0.0; moving.len()] })
+            .map(|&t| {
+                let tangents = vec![0.0; moving.len()];
+                Breakpoint { t, is_output: true, may_move: false, tangents }
+            })
             .collect();
         let changes = self.graph.evaluate(&self.times, &lookup(t_start));
         let mut change_times = Vec::new();
+        let mut early: Vec<Early> = Vec::new();
         for (switch, &t) in changes.iter().enumerate().filter(|(_, t)| inside(**t)) {
-            if breakpoints.iter().any(|b| b.t == t) {
-                change_times.push(t);
-                continue;
-            }
             change_times.push(t);
             let derivatives = &self.time_derivatives[switch];
+            let mut t = t;
+            let may_move = !derivatives.is_empty();
+            let there = breakpoints.iter().find(|b| b.t == t);
+            let is_at_stop = may_move && span.stop.is_some_and(|stop| stop.t == t);
+            if there.is_some() || is_at_stop {
+                if !may_move && !there.is_some_and(|b| b.may_move) {
+                    continue;
+                }
+                let change = t;
+                while t == change || breakpoints.iter().any(|b| b.t == t) {
+                    t -= APART * change.abs();
+                }
+                if !inside(t) {
+                    continue;
+                }
+                change_times.push(t);
+                early.push(Early { switch, t, change });
+            }
             let along = |s: &SlotIdx| match derivatives.iter().find(|(slot, _)| slot == s) {
                 Some((_, node)) => self.graph.evaluate(&[*node], &lookup(t_start))[0],
                 None => 0.0,
             };
             let tangents = moving.iter().map(along).collect();
-            breakpoints.push(Breakpoint { t, is_output: false, tangents });
+            breakpoints.push(Breakpoint { t, is_output: false, may_move, tangents });
         }
         if let Some(stop) = span.stop
             && inside(stop.t)
@@ -139,7 +172,10 @@ impl Breakpoints {
             match breakpoints.iter_mut().find(|b| b.t == stop.t) {
                 Some(output) if output.is_output => {}
                 Some(switch) => switch.tangents = tangents,
-                None => breakpoints.push(Breakpoint { t: stop.t, is_output: false, tangents }),
+                None => {
+                    let (t, is_output, may_move) = (stop.t, false, true);
+                    breakpoints.push(Breakpoint { t, is_output, may_move, tangents });
+                }
             }
         }
         breakpoints.sort_by(|a, b| a.t.total_cmp(&b.t));
@@ -149,14 +185,21 @@ impl Breakpoints {
         let mut switches: Option<Vec<f64>> = None;
         let segments = breakpoints
             .into_iter()
-            .map(|Breakpoint { t: t_end, is_output, tangents: t_end_tangents }| {
+            .map(|Breakpoint { t: t_end, is_output, tangents: t_end_tangents, .. }| {
                 // Switches change nowhere but at change times.
                 if switches.is_none()
                     || change_times.binary_search_by(|t| t.total_cmp(&start)).is_ok()
                 {
                     let middle = start + 0.5 * (t_end - start);
                     let mut values = span.held.to_vec();
+                    let at = values.len();
                     values.extend(self.graph.evaluate(&self.conditions, &lookup(middle)));
+                    for early in early.iter().filter(|e| e.t <= start && middle < e.change) {
+                        let condition = [self.conditions[early.switch]];
+                        let after = early.change + APART * early.change.abs();
+                        values[at + early.switch] =
+                            self.graph.evaluate(&condition, &lookup(after))[0];
+                    }
                     switches = Some(values);
                 }
                 start = t_end;

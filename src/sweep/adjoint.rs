@@ -515,7 +515,11 @@ impl<'t> Crossing<'t> {
             .iter()
             .zip(times.iter().skip(1))
             .map(|(segment, of_time)| of_time * segment.t_end_tangents.last().unwrap_or(&0.0));
-        let direct = if self.ends_at_output { 0.0 } else { of_t };
+        // An output stands still and the stop does not: no derivative is known there.
+        let direct = match self.ends_at_output && of_t != 0.0 {
+            true => f64::NAN,
+            false => of_t,
+        };
         through_steps.sum::<f64>() + direct
     }
 }

@@ -172,16 +172,27 @@ impl Adjoint {
     }
 
     /// Adds what the time of a stop gives to the lane before the stretch that it ends.
+    ///
+    /// Where something else is announced for the same time, no derivative is known: NaN rather than a
+    /// wrong one.
     pub(super) fn add_stop(&mut self, stop: Stop, before: &Traveller<'_>, adjoint: f64) {
+        let events = &before.problem.events;
+        let at = |t: f64| events.changes_at(t, before.slots());
         match stop {
             Stop::Relation(relation) => {
-                let relation = &before.problem.events.relations()[relation.position()];
-                if let Change::At(time) = &relation.change {
+                let times = at(events.change_time(relation, before.slots()));
+                let adjoint = if times.len() == 1 { adjoint } else { f64::NAN };
+                for time in times {
                     self.add_formula(before, &before.instant(), time, adjoint);
                 }
             }
             Stop::Pending(number) => self.pending(number).t += adjoint,
-            Stop::At(_) | Stop::Root(_) => {}
+            Stop::At(t) => {
+                for time in at(t) {
+                    self.add_formula(before, &before.instant(), time, f64::NAN);
+                }
+            }
+            Stop::Root(_) => {}
         }
     }
 

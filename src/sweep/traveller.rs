@@ -8,6 +8,9 @@ use crate::index::{EventIdx, PeriodIdx, RelationIdx, SimulationIdx, SlotIdx};
 use crate::model::events::{Change, Formula, Instant, Motion};
 use crate::model::{Assignment, OdeProblem, Simulation, SlotValue};
 
+/// Distance of times, relative to them, within which rounding tells nothing of their order.
+const APART: f64 = 64.0 * f64::EPSILON;
+
 /// Happenings at one instant after which a model is taken to trigger itself for ever.
 const MOST_HAPPENINGS: usize = 10_000;
 
@@ -164,8 +167,42 @@ impl<'a> Traveller<'a> {
     }
 
     /// The time of a stop in this lane with its derivatives by direction; none for a root, and
-    /// where there is no such event.
+    /// where there is no such event. Where something else is announced for the same time and moves
+    /// otherwise, no derivative is known: NaN rather than a wrong one.
     pub(super) fn stop_time(&self, stop: Stop) -> Option<(f64, Vec<f64>)> {
+        let (t, mut tangents) = self.own_stop_time(stop)?;
+        let relations = 0..self.problem.events.relations().len();
+        let relations = relations.map(|r| Stop::Relation(RelationIdx::from_position(r)));
+        let pending = self.pending.iter().map(|pending| Stop::Pending(pending.number));
+        for other in relations.chain(pending).filter(|other| *other != stop) {
+            let Some((_, theirs)) = self.own_stop_time(other).filter(|(at, _)| *at == t) else {
+                continue;
+            };
+            for (own, theirs) in tangents.iter_mut().zip(theirs) {
+                if *own != theirs {
+                    *own = f64::NAN;
+                }
+            }
+        }
+        Some((t, tangents))
+    }
+
+    /// Whether a relation that changes at a time of its own did so within the stretch from `t_start` to now,
+    /// or is not what it should be: on the course that the lane follows it changed together with another,
+    /// in the lane it does not.
+    pub(super) fn is_out_of_order(&self, t_start: f64) -> bool {
+        let events = &self.problem.events;
+        let near = APART * self.t.abs();
+        (0..events.relations().len()).map(RelationIdx::from_position).any(|relation| {
+            let change = events.change_time(relation, self.slots());
+            let is_within = change > t_start + near && change < self.t - near;
+            let holds = || events.holds(relation, &self.instant());
+            is_within
+                || (change - self.t).abs() > near && holds() != self.relations[relation.position()]
+        })
+    }
+
+    fn own_stop_time(&self, stop: Stop) -> Option<(f64, Vec<f64>)> {
         let still = || vec![0.0; self.directions.len()];
         match stop {
             Stop::At(t) => Some((t, still())),

@@ -347,11 +347,9 @@ impl Walk<'_, '_> {
                 if let Some(last) = stretch.timeline.segments.last() {
                     traveller.t = last.t_end;
                 }
-                traveller.t_tangents.fill(0.0);
-                if !stretch.ends_at_output {
-                    for (t, own) in traveller.t_tangents.iter_mut().zip(&stretch.tangents) {
-                        *t = *own;
-                    }
+                for (t, own) in traveller.t_tangents.iter_mut().zip(&stretch.tangents) {
+                    // An output stands still and the stop does not: no derivative is known there.
+                    *t = if stretch.ends_at_output && *own != 0.0 { f64::NAN } else { *own };
                 }
                 for &happening in &phases[k].happenings {
                     traveller.apply(happening);
@@ -363,7 +361,9 @@ impl Walk<'_, '_> {
                 };
                 traveller.relations.clone_from(&phases[k].relations);
                 let other = traveller.changed_root(traveller.t, traveller.states());
-                if other.is_some() && other != met {
+                if (other.is_some() && other != met)
+                    || traveller.is_out_of_order(stretch.timeline.t_start)
+                {
                     // An event happens, or does not, that was not, or was, on the course.
                     traveller.end(LaneStatus::Reordered);
                 }

@@ -1,0 +1,158 @@
+//! Times that parameters set and that coincide with others: a derivative is right, or it is not given.
+//!
+//! Closed forms: x(0) = 1, x' = -k·x to t1 and 1 after it, so x(3) = exp(-k·t1) + 3 - t1; the row at 3 has
+//! measurement 1 and noise 1, so the objective is (x(3) - 1)²/2 beside what t1 does not change. Its
+//! derivative is (x(3) - 1)·(-k·exp(-k·t1) - 1).
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+const K: f64 = 0.5;
+const T1: f64 = 2.0;
+
+const TIME: &str =
+    r#"<csymbol encoding="text" definitionURL="http://www.sbml.org/sbml/symbols/time">t</csymbol>"#;
+
+fn math(content: &str) -> String {
+    format!(r#"<math xmlns="http://www.w3.org/1998/Math/MathML">{content}</math>"#)
+}
+
+/// A rule, and events at times t1 and t2 that set states.
+fn problem(folder: &Path, rules: &str, events: &str, observables: &[(&str, f64)]) {
+    let write = |name: &str, text: &str| fs::write(folder.join(name), text).unwrap();
+    let parameters =
+        [("x", "false"), ("z", "false"), ("k", "true"), ("t1", "true"), ("t2", "true")];
+    let parameters: String = parameters
+        .map(|(id, constant)| format!(r#"<parameter id="{id}" value="1" constant="{constant}"/>"#))
+        .concat();
+    let events = match events {
+        "" => String::new(),
+        events => format!("<listOfEvents>{events}</listOfEvents>"),
+    };
+    write(
+        "m.xml",
+        &format!(
+            r#"<?xml version="1.0" encoding="UTF-8"?>
+<sbml xmlns="http://www.sbml.org/sbml/level3/version2/core" level="3" version="2"><model id="m">
+<listOfParameters>{parameters}</listOfParameters><listOfRules>{rules}</listOfRules>{events}
+</model></sbml>"#
+        ),
+    );
+    write(
+        "p.yaml",
+        "format_version: 1\nparameter_file: par.tsv\nproblems:\n- sbml_files: [m.xml]\n  \
+         measurement_files: [mes.tsv]\n  condition_files: [con.tsv]\n  observable_files: [obs.tsv]\n",
+    );
+    write("con.tsv", "conditionId\nc\n");
+    write("obs.tsv", "observableId\tobservableFormula\tnoiseFormula\no\tx\t1\noz\tz + k\t1\n");
+    let header = "observableId\tsimulationConditionId\tmeasurement\ttime\n".to_owned();
+    let rows = observables.iter().map(|(id, time)| format!("{id}\tc\t1\t{time}\n"));
+    write("mes.tsv", &rows.fold(header, |text, row| text + &row));
+    let parameter = |id: &str, value: f64| format!("{id}\tlin\t0.01\t10\t{value}\t1\n");
+    write(
+        "par.tsv",
+        &format!(
+            "parameterId\tparameterScale\tlowerBound\tupperBound\tnominalValue\testimate\n{}{}{}",
+            parameter("k", K),
+            parameter("t1", T1),
+            parameter("t2", T1)
+        ),
+    );
+}
+
+fn rate(variable: &str, content: &str) -> String {
+    format!(r#"<rateRule variable="{variable}">{}</rateRule>"#, math(content))
+}
+
+fn decay(variable: &str) -> String {
+    rate(
+        variable,
+        &format!("<apply><minus/><apply><times/><ci>k</ci><ci>{variable}</ci></apply></apply>"),
+    )
+}
+
+fn event(time: &str, variable: &str) -> String {
+    let trigger = math(&format!("<apply><geq/>{TIME}<ci>{time}</ci></apply>"));
+    format!(
+        r#"<event useValuesFromTriggerTime="true"><trigger initialValue="true" persistent="true">{trigger}</trigger>
+<listOfEventAssignments><eventAssignment variable="{variable}">{}</eventAssignment></listOfEventAssignments></event>"#,
+        math("<cn>2</cn>")
+    )
+}
+
+/// Gradient and verdict of a parameter at the nominal point.
+fn judged(folder: &Path, method: &str, parameter: &str) -> (f64, String) {
+    let output = Command::new(env!("CARGO_BIN_EXE_gradsweep"))
+        .current_dir(folder)
+        .env("NODEVICE_SELECT", "1")
+        .args(["check", ".", "--engine", "cpu", "--gradient", method])
+        .args(["--parameters", parameter, "--out", "-"])
+        .output()
+        .unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    let mut reader = csv::Reader::from_reader(text.as_bytes());
+    let row: std::collections::BTreeMap<String, String> =
+        reader.deserialize().next().unwrap().unwrap();
+    (row["grad"].parse().unwrap(), row["verdict"].clone())
+}
+
+#[test]
+fn a_switch_at_the_time_of_another_output_keeps_its_derivative() {
+    let switch = format!(
+        "<piecewise><piece><apply><minus/><apply><times/><ci>k</ci><ci>x</ci></apply></apply>\
+         <apply><lt/>{TIME}<ci>t1</ci></apply></piece><otherwise><cn>1</cn></otherwise></piecewise>"
+    );
+    let rules = rate("x", &switch) + &rate("z", "<cn>0</cn>");
+    let slope = K * (-K * T1).exp() + 1.0;
+    let expected = -((-K * T1).exp() + 3.0 - T1 - 1.0) * slope;
+    // Of z alone at the time of the switch; the twin has none there.
+    for other in [T1, 1.5] {
+        let folder = tempfile::tempdir().unwrap();
+        problem(folder.path(), &rules, "", &[("o", 3.0), ("oz", other)]);
+        for method in ["forward", "adjoint"] {
+            let (found, verdict) = judged(folder.path(), method, "t1");
+            // Ten times the solver's tolerance.
+            assert!((found / expected - 1.0).abs() < 1e-7, "{other} {method}: {found} {expected}");
+            assert_eq!(verdict, "pass", "{other} {method}");
+        }
+    }
+}
+
+/// Two events at one time, each with a parameter of its own: replayed probes would move both.
+#[test]
+fn events_at_one_time_have_no_derivative_rather_than_a_wrong_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let events = event("t1", "x") + &event("t2", "z");
+    problem(folder.path(), &(decay("x") + &decay("z")), &events, &[("o", 3.0), ("oz", 3.0)]);
+    for method in ["forward", "adjoint"] {
+        for parameter in ["t1", "t2"] {
+            let (found, verdict) = judged(folder.path(), method, parameter);
+            assert!(found.is_nan(), "{method} {parameter}: {found}");
+            assert_eq!(verdict, "gradient_missing", "{method} {parameter}");
+        }
+    }
+    // The twin: apart from each other both pass.
+    let path = folder.path().join("par.tsv");
+    let apart = fs::read_to_string(&path)
+        .unwrap()
+        .replace("t2\tlin\t0.01\t10\t2", "t2\tlin\t0.01\t10\t1.5");
+    fs::write(&path, apart).unwrap();
+    for method in ["forward", "adjoint"] {
+        for parameter in ["t1", "t2"] {
+            assert_eq!(judged(folder.path(), method, parameter).1, "pass", "{method} {parameter}");
+        }
+    }
+}
+
+/// An event at the time of an output: its derivative, if there is one, is not known.
+#[test]
+fn an_event_at_an_output_has_no_derivative_rather_than_zero() {
+    let folder = tempfile::tempdir().unwrap();
+    let rules = decay("x") + &decay("z");
+    problem(folder.path(), &rules, &event("t1", "x"), &[("o", T1), ("o", 3.0)]);
+    for method in ["forward", "adjoint"] {
+        let (found, verdict) = judged(folder.path(), method, "t1");
+        assert!(found.is_nan() && verdict != "pass", "{method}: {found} {verdict}");
+    }
+}
