@@ -84,7 +84,9 @@ fn build_part(
     let moved = set_along_the_way(part, &tables, &overrides);
     let state_ids = Environment::new(model, file.clone(), HashMap::new(), &moved);
     let is_state = |id: &str| state_ids.state_ids().iter().any(|state| state == id);
-    builder.bind_conditions(part, &tables, &overrides, &is_state, &mut bindings)?;
+    let is_species = |id: &str| model.species.iter().any(|species| species.id == id);
+    let of_targets: [&dyn Fn(&str) -> bool; 2] = [&is_state, &is_species];
+    builder.bind_conditions(part, &tables, &overrides, of_targets, &mut bindings)?;
 
     let mut environment = Environment::new(model, file, bindings, &moved);
     environment.start_at(builder.start_time(&tables));
@@ -299,13 +301,14 @@ impl Builder {
         part: &petab::ModelProblem,
         tables: &PeriodTables,
         overrides: &Overrides<'_>,
-        is_state: &dyn Fn(&str) -> bool,
+        [is_state, is_species]: [&dyn Fn(&str) -> bool; 2],
         bindings: &mut HashMap<String, Binding>,
     ) -> Result<(), ModelError> {
         let mut order: Vec<&str> = Vec::new();
         let mut values: HashMap<&str, Vec<Option<SlotValue>>> = HashMap::new();
         for (table, is_first, period) in tables.all() {
-            for change in changes(part, &period.applied) {
+            let kept = changes(part, &period.kept).filter(|change| is_species(&change.target));
+            for change in kept.chain(changes(part, &period.applied)) {
                 let target = change.target.as_str();
                 if is_state(target) && !is_first {
                     continue;

@@ -13,6 +13,9 @@ pub(super) struct PeriodTable {
     pub applied: Vec<ConditionIdx>,
     /// Those that start with it.
     pub own: Vec<ConditionIdx>,
+    /// Conditions of the periods before it whose values hold in it for species only, in v1: what a
+    /// simulation's condition does not say of a species stays as its pre-equilibration left it.
+    pub kept: Vec<ConditionIdx>,
 }
 
 /// The periods of all simulations.
@@ -32,17 +35,20 @@ impl PeriodTables {
             .map(|&experiment| {
                 let mut applied: Vec<ConditionIdx> = Vec::new();
                 let mut list = Vec::new();
+                let mut kept: Vec<ConditionIdx> = Vec::new();
                 for period in &part.experiments[experiment.0].periods {
                     // A v1 condition stands for itself; what a v2 period sets stays set.
                     if format == FormatVersion::V1 {
-                        applied.clear();
+                        kept.append(&mut applied);
                     }
                     applied.extend(&period.conditions);
                     let own = period.conditions.clone();
-                    list.push(PeriodTable { start: period.time, applied: applied.clone(), own });
+                    let (applied, kept) = (applied.clone(), kept.clone());
+                    list.push(PeriodTable { start: period.time, applied, own, kept });
                 }
                 if list.is_empty() {
-                    list.push(PeriodTable { start: 0.0, applied: Vec::new(), own: Vec::new() });
+                    let (applied, own, kept) = (Vec::new(), Vec::new(), Vec::new());
+                    list.push(PeriodTable { start: 0.0, applied, own, kept });
                 }
                 list
             })
