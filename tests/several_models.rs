@@ -156,6 +156,45 @@ fn the_whole_is_the_sum_of_its_models() {
     }
 }
 
+/// k is an entity of the first model alone, q of the second: each observable need be valid only where it
+/// is measured (PEtab v2, measurement table).
+#[test]
+fn observables_are_those_of_the_models_they_are_measured_in() {
+    let folder = tempfile::tempdir().unwrap();
+    v2(folder.path(), &["one", "two"], &[("one", 1.0, 0.4), ("two", 1.0, 0.7)]);
+    let fixed = "parameterId\tlowerBound\tupperBound\tnominalValue\testimate\n\
+                 s\t0.1\t3\t0.2\ttrue\n";
+    let observables =
+        "observableId\tobservableFormula\tnoiseFormula\nof_k\tk * x\ts\nof_q\tq * x\ts\n";
+    let measured = |first: &str| {
+        format!(
+            "modelId\tobservableId\texperimentId\ttime\tmeasurement\none\t{first}\t\t1\t0.4\n\
+             two\tof_q\t\t2\t0.7\n"
+        )
+    };
+    write_all(
+        folder.path(),
+        &[
+            ("p.tsv", fixed.to_owned()),
+            ("o.tsv", observables.to_owned()),
+            ("m.tsv", measured("of_k")),
+        ],
+    );
+    let problem = model::load(folder.path()).unwrap();
+    let result = &evaluate(&problem, &[vec![0.2]], &[1e-3])[0];
+    // Both rates are 1, the models' own values: exp(-1) and exp(-2), with sigma 0.2.
+    let row = |y: f64, m: f64| {
+        0.5 * ((y - m) / 0.2).powi(2) + 0.5 * (2.0 * std::f64::consts::PI * 0.04).ln()
+    };
+    let expected = row((-1.0_f64).exp(), 0.4) + row((-2.0_f64).exp(), 0.7);
+    // Ten times the solver's tolerance, over sigma.
+    assert!((result.objective.unwrap() - expected).abs() < 1e-6, "{:?}", result.objective);
+    // The twin: measured in a model that lacks its entity.
+    write_all(folder.path(), &[("m.tsv", measured("of_q"))]);
+    let message = model::load(folder.path()).unwrap_err().to_string();
+    assert!(message.contains("\"q\"") && message.contains("o.tsv:3"), "{message}");
+}
+
 #[test]
 fn right_gradients_of_several_models_pass_and_wrong_ones_fail() {
     let folder = tempfile::tempdir().unwrap();

@@ -115,7 +115,11 @@ fn build_part(
     let reaching = reaching_slots(&slots, &breakpoints, &events, &assigned);
     let heirs = builder.add_heirs(&reaching, &tables, &parameters);
     let simulation_slot_count = builder.slots.ids.len();
-    let observables = builder.observables(part, &mut environment)?;
+    // Of several models each must have what it is measured with.
+    let is_needed = |i: usize| {
+        problem.models.len() == 1 || part.measurements.iter().any(|m| m.observable.0 == i)
+    };
+    let observables = builder.observables(part, &mut environment, &is_needed)?;
     let simulations = Simulations {
         builder: &builder,
         rows: &rows,
@@ -383,13 +387,15 @@ impl Builder {
         heirs
     }
 
+    /// The observables; those that are not needed have no value.
     fn observables(
         &mut self,
         part: &petab::ModelProblem,
         environment: &mut Environment<'_>,
+        is_needed: &dyn Fn(usize) -> bool,
     ) -> Result<Vec<Observable>, ModelError> {
         let mut list = Vec::with_capacity(part.observables.len());
-        for observable in part.observables.iter() {
+        for (i, observable) in part.observables.iter().enumerate() {
             let place = observable.place.to_string();
             let mut names = HashMap::new();
             let mut slots = Vec::new();
@@ -400,15 +406,17 @@ impl Builder {
                 slots.push(slot);
                 names.insert(placeholder.clone(), self.graph.input(Input::Slot(slot)));
             }
-            let formula =
-                environment.expression(&mut self.graph, &observable.formula, &names, &place)?;
-            names.insert(observable.id.clone(), formula);
-            let noise = environment.expression(
-                &mut self.graph,
-                &observable.noise_formula,
-                &names,
-                &place,
-            )?;
+            let graph = &mut self.graph;
+            let (formula, noise) = if is_needed(i) {
+                let formula = environment.expression(graph, &observable.formula, &names, &place)?;
+                names.insert(observable.id.clone(), formula);
+                let noise =
+                    environment.expression(graph, &observable.noise_formula, &names, &place)?;
+                (formula, noise)
+            } else {
+                let none = graph.constant(f64::NAN);
+                (none, none)
+            };
             self.slots.placeholders.push(slots);
             list.push(Observable {
                 id: observable.id.clone(),
