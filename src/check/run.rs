@@ -212,7 +212,12 @@ pub const DISCRETISATION_FACTOR: f64 = 2.0;
 /// steps: it is the derivative of the base's steps, the differences are of a function whose steps
 /// follow θ too. Both are off from the model's derivative by about what the gradient changes by at
 /// tighter tolerances, where the evaluator has told that.
+///
+/// Copies that replay the base's steps are of the very function that the gradient is the derivative of.
 pub fn own_allowance(_: PointIdx, result: &PointResult) -> Option<Vec<f64>> {
+    if noise_origin(&result.probes) == NoiseOrigin::Rounding {
+        return None;
+    }
     let changes = result.discretisation_change()?;
     Some(changes.into_iter().map(|change| DISCRETISATION_FACTOR * change).collect())
 }

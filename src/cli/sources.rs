@@ -63,8 +63,12 @@ impl Sources {
                 options.gradient.join(", ")
             )));
         }
+        // The program's own gradient has all parameters: what no file has of several is not asked for.
+        let is_asked_for = |p: &&ParameterIdx| {
+            all.len() == 1 || theirs.iter().flatten().any(|list| list.contains(p))
+        };
         let left_out = of_some.iter().filter(|p| !plan.parameters.contains(p));
-        let left_out = left_out.map(id).collect();
+        let left_out = left_out.filter(is_asked_for).map(id).collect();
         Ok(Self { all, left_out })
     }
 
