@@ -129,7 +129,7 @@ impl fmt::Display for Diagnosis {
             }
             Mark::LinearOffset { slope } => write!(
                 f,
-                "off by a term linear in the parameter (slope {}): a prior or a penalty is missing",
+                "off by a term linear in the parameter (slope {}): a prior or a penalty is missing, or there twice",
                 short(*slope)
             )?,
             Mark::OtherPoint => f.write_str(

@@ -105,7 +105,7 @@ impl Breakpoints {
     /// breakpoints along the slots in `moving`. Infinite outputs are no breakpoints.
     ///
     /// A switch at an output time counts as the output, and so does a stop. A switch that slots may move
-    /// and another breakpoint at its time stay two, [`APART`] from each other: their derivatives differ.
+    /// and another breakpoint at its time stay two, a few units in the last place from each other: their derivatives differ.
     pub fn timeline(
         &self,
         slot: &dyn Fn(SlotIdx) -> f64,
