@@ -76,9 +76,9 @@ pub(super) fn outvoted(estimate: Estimate, ladder: &Ladder, origin: NoiseOrigin)
 const CONFIRMED: f64 = 5e-4;
 /// Multiple of a larger distance that counts as the bound.
 const DOUBT: f64 = 2.0;
-/// Most of it, relative to the estimate, of a distance that is less than so many times the explained noise:
-/// noise of one size does at times explain what small steps say.
+/// Most of it, relative to the estimate: noise of one size does at times explain what small steps say.
 const MOST_DOUBT: f64 = 1e-2;
+/// Multiple of the noise of a difference from which on it surely does not, and the bound has no limit.
 const SURELY_BEYOND_NOISE: f64 = 10.0;
 
 /// The bound of an estimate that smaller steps, largest first, do not confirm, and 0 for others: none of

@@ -19,7 +19,7 @@ mod scale;
 mod slot_jets;
 pub mod standalone;
 mod switches;
-mod timeline;
+pub(crate) mod timeline;
 
 pub use build::{build, load};
 pub use error::ModelError;

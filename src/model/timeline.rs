@@ -45,9 +45,9 @@ impl<'a> Span<'a> {
     }
 }
 
-/// Distance, relative to the time, of breakpoints that would be one: above the rounding of the times, and
-/// far below what tolerances see.
-const APART: f64 = 64.0 * f64::EPSILON;
+/// Distance of times, relative to them, within which rounding tells nothing of their order, and at which
+/// breakpoints that would be one are kept: far below what tolerances see.
+pub(crate) const APART: f64 = 64.0 * f64::EPSILON;
 
 /// A switch that is done a little before its time, where something else is.
 struct Early {

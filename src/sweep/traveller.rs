@@ -6,10 +6,8 @@ use super::steady::Settling;
 use crate::engine::{LaneReport, LaneStatus};
 use crate::index::{EventIdx, PeriodIdx, RelationIdx, SimulationIdx, SlotIdx};
 use crate::model::events::{Change, Formula, Instant, Motion};
+use crate::model::timeline::APART;
 use crate::model::{Assignment, OdeProblem, Simulation, SlotValue};
-
-/// Distance of times, relative to them, within which rounding tells nothing of their order.
-const APART: f64 = 64.0 * f64::EPSILON;
 
 /// Happenings at one instant after which a model is taken to trigger itself for ever.
 const MOST_HAPPENINGS: usize = 10_000;
