@@ -1,9 +1,11 @@
 //! Verdicts on right gradients: every public benchmark problem (`PETAB_BENCHMARKS_DIR`), random
 //! points, both schedules, default settings; beside them pyPESTO's rule on the same cells.
 //!
-//! `cargo bench --bench verdicts -- [--points N] [--steps shared|adaptive] [--failing] [NAME…]`;
-//! problems whose gradients cost minutes are left out unless named. `--failing` lists the cells that
-//! fail.
+//! `cargo bench --bench verdicts -- [--points N] [--steps shared|adaptive] [--every G] [--failing]
+//! [NAME…]`; problems whose gradients cost minutes are left out unless named. `--failing` lists the cells
+//! that fail. With `--every G` each parameter is checked at every G-th point only, and each point with
+//! every G-th parameter, taken at random: a sample of the cells that has all points, where all cells would
+//! take days. pyPESTO's rule is of all parameters of a point and is left out then.
 
 use gradsweep::check::{
     self, CheckPlan, Criteria, Evaluated, JudgedPoint, Label, Source, VerdictKind, own_allowance,
@@ -15,6 +17,9 @@ use gradsweep::index::{ParameterIdx, PointIdx};
 use gradsweep::model;
 use gradsweep::startpoints;
 use gradsweep::sweep::{Evaluator, OwnGradients, Settings, StepMode, no_refinement};
+use rand::SeedableRng;
+use rand::seq::SliceRandom;
+use rand_pcg::Pcg64;
 use std::path::PathBuf;
 use std::time::Instant;
 
@@ -39,6 +44,7 @@ fn main() {
     let mut count = 200;
     let mut schedules = vec![StepMode::Shared, StepMode::Adaptive];
     let mut lists_failing = false;
+    let mut every = 1;
     let mut names = Vec::new();
     let mut rest = arguments.iter();
     while let Some(argument) = rest.next() {
@@ -51,6 +57,7 @@ fn main() {
                     other => panic!("--steps {other:?}: shared or adaptive is expected"),
                 }
             }
+            "--every" => every = rest.next().and_then(|n| n.parse().ok()).unwrap_or(every).max(1),
             "--failing" => lists_failing = true,
             name => names.push(name.to_owned()),
         }
@@ -88,10 +95,17 @@ fn main() {
                 evaluator =
                     evaluator.with_tight(prepare(settings.tighter(), OwnGradients::Cheaper));
             }
-            let plan = |eps: &[f64]| CheckPlan {
-                parameters: (0..problem.parameters.len())
-                    .map(ParameterIdx::from_position)
-                    .collect(),
+            let mut shuffled: Vec<ParameterIdx> =
+                (0..problem.parameters.len()).map(ParameterIdx::from_position).collect();
+            shuffled.shuffle(&mut Pcg64::seed_from_u64(0));
+            // The parameters and the points of one part of `every` parts.
+            let part = |g: usize| {
+                let mut own: Vec<_> = shuffled.iter().copied().skip(g).step_by(every).collect();
+                own.sort();
+                own
+            };
+            let plan = |parameters: Vec<ParameterIdx>, eps: &[f64]| CheckPlan {
+                parameters,
                 eps: eps.to_vec(),
                 label: Label::RelErr,
                 criteria: Criteria::default(),
@@ -102,47 +116,57 @@ fn main() {
             let mut gradients = Vec::with_capacity(count);
             let mut failing = Vec::new();
             let source = [Source { gradient: &own_gradient, method, allowance: &own_allowance }];
-            let summary = check::run_sources(
-                &evaluator,
-                &points.theta_scaled,
-                &plan(&EPS),
-                &source,
-                &mut |judged, result| -> Result<(), EngineError> {
-                    gradients.push(result.own_gradient(method).map(<[f64]>::to_vec));
-                    let fails =
-                        judged[0].cells.iter().filter(|c| c.verdict.kind == VerdictKind::Fail);
-                    failing.extend(fails.map(|cell| (judged[0].point, *cell)));
-                    Ok(())
-                },
-            )
-            .expect("the CPU engine does not fail")
-            .remove(0);
+            let mut statistics = Vec::with_capacity(problem.parameters.len());
+            for g in 0..every {
+                let own: Vec<Vec<f64>> =
+                    points.theta_scaled.iter().skip(g).step_by(every).cloned().collect();
+                let summary = check::run_sources(
+                    &evaluator,
+                    &own,
+                    &plan(part(g), &EPS),
+                    &source,
+                    &mut |judged, result| -> Result<(), EngineError> {
+                        gradients.push(result.own_gradient(method).map(<[f64]>::to_vec));
+                        let fails =
+                            judged[0].cells.iter().filter(|c| c.verdict.kind == VerdictKind::Fail);
+                        let point = g + every * judged[0].point.position();
+                        failing.extend(fails.map(|cell| (point, *cell)));
+                        Ok(())
+                    },
+                )
+                .expect("the CPU engine does not fail")
+                .remove(0);
+                statistics.extend(summary.parameters);
+            }
             let seconds = began.elapsed().as_secs_f64();
-            // Its rule on the same gradients: only the differences are made anew.
             let (mut rejected, mut alive) = (0, 0);
-            let theirs = plan(&PYPESTO_EPS);
-            let evaluator = prepare(settings, OwnGradients::None);
-            let chunk = theirs.points_per_chunk(&evaluator);
-            let mut gradients = gradients.iter();
-            for points in points.theta_scaled.chunks(chunk) {
-                let evaluated = evaluator
-                    .evaluate(points, &theirs.parameters, &theirs.eps, &no_refinement)
-                    .expect("the CPU engine does not fail");
-                for ((result, gradient), theta_scaled) in
-                    evaluated.points.iter().zip(&mut gradients).zip(points)
-                {
-                    if result.objective.is_ok() {
-                        let point = PointIdx::from_position(alive);
-                        let known = &problem.parameters;
-                        let at = Evaluated { point, theta_scaled, known, result };
-                        let judged = check::judge_point(&at, gradient.as_deref(), None, &theirs);
-                        alive += 1;
-                        rejected += usize::from(rejected_by_pypesto(&judged));
+            if every == 1 {
+                // Its rule on the same gradients: only the differences are made anew.
+                let theirs = plan(part(0), &PYPESTO_EPS);
+                let evaluator = prepare(settings, OwnGradients::None);
+                let chunk = theirs.points_per_chunk(&evaluator);
+                let mut gradients = gradients.iter();
+                for points in points.theta_scaled.chunks(chunk) {
+                    let evaluated = evaluator
+                        .evaluate(points, &theirs.parameters, &theirs.eps, &no_refinement)
+                        .expect("the CPU engine does not fail");
+                    for ((result, gradient), theta_scaled) in
+                        evaluated.points.iter().zip(&mut gradients).zip(points)
+                    {
+                        if result.objective.is_ok() {
+                            let point = PointIdx::from_position(alive);
+                            let known = &problem.parameters;
+                            let at = Evaluated { point, theta_scaled, known, result };
+                            let judged =
+                                check::judge_point(&at, gradient.as_deref(), None, &theirs);
+                            alive += 1;
+                            rejected += usize::from(rejected_by_pypesto(&judged));
+                        }
                     }
                 }
             }
             let mut counts = [0; VerdictKind::ALL.len()];
-            for statistics in &summary.parameters {
+            for statistics in &statistics {
                 for (sum, own) in counts.iter_mut().zip(statistics.counts) {
                     *sum += own;
                 }
@@ -150,21 +174,21 @@ fn main() {
             for (sum, own) in sums[s].iter_mut().zip(counts) {
                 *sum += own;
             }
-            let consistent = summary.parameters.iter().filter(|p| p.is_consistent_failure).count();
+            let consistent = statistics.iter().filter(|p| p.is_consistent_failure).count();
             let word = ["shared", "adaptive"][s];
             println!(
-                "| {name} | {word} | {count} | {} | {:.4} | {consistent} | {rejected} of {alive} | \
-                 {seconds:.1} |",
+                "| {name} | {word} | {count}{} | {} | {:.4} | {consistent} | {} | {seconds:.1} |",
+                if every == 1 { String::new() } else { format!(", 1 cell in {every}") },
                 counts.map(|c| c.to_string()).join(" | "),
-                share(&counts)
+                share(&counts),
+                if every == 1 { format!("{rejected} of {alive}") } else { String::new() },
             );
             for (point, cell) in failing.iter().filter(|_| lists_failing) {
                 let id = &problem.parameters[cell.parameter.position()].id;
                 let (value, bound) =
                     cell.estimate.map_or((f64::NAN, f64::NAN), |e| (e.value, e.bound));
                 println!(
-                    "  {name} {word}: point {}, {id}: gradient {:e}, estimate {value:e} ± {bound:e}",
-                    point.position(),
+                    "  {name} {word}: point {point}, {id}: gradient {:e}, estimate {value:e} ± {bound:e}",
                     cell.gradient
                 );
             }

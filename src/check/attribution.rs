@@ -12,7 +12,7 @@ use super::run::JudgedPoint;
 use super::verdict::VerdictKind;
 use crate::engine::EngineError;
 use crate::index::ParameterIdx;
-use crate::sweep::{Evaluator, PointParts, no_further_eps};
+use crate::sweep::{Evaluator, PointParts, no_further_eps, wants_none};
 use std::fmt;
 
 /// Failing points that are kept, in all and for each parameter.
@@ -227,7 +227,7 @@ pub fn attribute(
             parameters,
             &[],
             &partition,
-            (&no_further_eps, &|_| false),
+            (&no_further_eps, &wants_none),
         )?;
         Ok(evaluated.parts)
     })

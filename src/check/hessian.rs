@@ -6,16 +6,15 @@
 use super::attribution::Finding;
 use super::estimate::{Differences as Kind, Estimate, NOISE_FACTOR, Rung};
 use super::hessian_marks::{HessianMark, MarkCounts, Suspect};
-use super::one_sided::estimate_from_either;
-use super::parts::{PartCell, WorstCell, checked, rung};
+use super::parts::{PartCell, WorstCell, checked_estimate, rung};
 use super::run::{CheckPlan, CheckSummary, unit_step};
 use super::statistics::{CellSummary, ParameterStatistics, adjust, parameter_statistics};
-use super::verdict::{Cell, Side, Verdict, VerdictKind, judge};
+use super::verdict::{Cell, Side, Verdict, VerdictKind, judge, negligible};
 use crate::engine::EngineError;
 use crate::index::{ParameterIdx, PointIdx};
 use crate::sweep::{
     CurvatureChunk, Differences, Evaluator, Failure, GradientPairs, PointCurvature, PointResult,
-    Products, no_further_eps,
+    Products, no_further_eps, wants_none,
 };
 use rayon::prelude::*;
 
@@ -182,11 +181,9 @@ pub fn check_hessian<E: From<EngineError>>(
     let block = (MOST_BYTES / (kept + of_point).max(1)).clamp(1, count.max(1));
     let most = (MOST_BYTES / (of_point * block).max(1)).max(1);
     let chunk = evaluator.points_per_chunk(&plan.parameters, plan.eps.len()).min(most);
-    let wants = |ladder: &[(f64, Differences)]| {
-        let ladder: Vec<Rung> = ladder.iter().map(|(eps, d)| rung(*eps, d)).collect();
-        plan.wants_further(&ladder)
+    let wants = |theta: &[f64], parameter, ladder: &[(f64, Differences)]| {
+        plan.part_wants_further(ladder, unit_step(known, theta, parameter))
     };
-    let no_further = |_: &[(f64, Differences)]| false;
     let distance = |eps: &f64| (eps / PLAIN_EPS).ln().abs();
     let plain_eps = plan.eps.iter().copied().min_by(|a, b| distance(a).total_cmp(&distance(b)));
     let (eps, plain): (&[f64], Vec<f64>) = match source.kind() {
@@ -202,7 +199,7 @@ pub fn check_hessian<E: From<EngineError>>(
             let tight = match source {
                 HessianSource::Own => None,
                 HessianSource::Foreign(ForeignHessian { tight, .. }) => {
-                    Some(tight.curvatures(points, asked, &plain, (&no_further_eps, &no_further))?)
+                    Some(tight.curvatures(points, asked, &plain, (&no_further_eps, &wants_none))?)
                 }
             };
             for CurvatureChunk { lanes, steps, .. } in std::iter::once(&evaluated).chain(&tight) {
@@ -341,6 +338,10 @@ impl AtPoint<'_> {
                     gradient: value,
                     estimate,
                     allowance,
+                    negligible: negligible(
+                        self.result.objective.unwrap_or_default(),
+                        self.unit_step(row) * self.unit_step(column),
+                    ),
                     base: self.result.objective.err(),
                     plus: sides[0],
                     minus: sides[1],
@@ -358,6 +359,10 @@ impl AtPoint<'_> {
         cells
     }
 
+    fn unit_step(&self, parameter: ParameterIdx) -> f64 {
+        unit_step(&self.evaluator.problem().parameters, self.theta_scaled, parameter)
+    }
+
     /// The estimate of the i-th component's derivative, and what a file may be off by.
     fn by_differences(
         &self,
@@ -365,13 +370,9 @@ impl AtPoint<'_> {
         column: ParameterIdx,
         (k, i): (usize, usize),
     ) -> (Option<Estimate>, f64) {
-        let unit = unit_step(&self.evaluator.problem().parameters, self.theta_scaled, column);
-        let rung = |pair: &&GradientPairs| rung(pair.eps, &pair.components[i]).in_units(unit);
+        let rung = |pair: &&GradientPairs| rung(pair.eps, &pair.components[i]);
         let ladder: Vec<Rung> = pairs.iter().map(rung).collect();
-        let estimate = estimate_from_either(&ladder).map(|e| match e.differences {
-            Kind::Central => checked(e, &ladder).out_of_units(unit),
-            Kind::Forward | Kind::Backward => e.out_of_units(unit),
-        });
+        let estimate = checked_estimate(&ladder, self.unit_step(column));
         // Rounding errors are those of the terms' last digits over the step.
         let of_terms = pairs
             .first()

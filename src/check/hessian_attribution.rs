@@ -11,7 +11,7 @@ use super::run::unit_step;
 use super::verdict::VerdictKind;
 use crate::engine::EngineError;
 use crate::index::ParameterIdx;
-use crate::sweep::{Evaluator, PointParts, no_further_eps};
+use crate::sweep::{Evaluator, PointParts, no_further_eps, wants_none};
 
 /// Step of the differences in unit steps of the parameter. A contribution counts as found within a hundredth
 /// of itself: the truncation of about eps² and the noise of a gradient of rtol 1e-10, over eps, are
@@ -81,7 +81,7 @@ pub fn attribute_hessian(
                 rows,
                 &[],
                 &partition,
-                (&no_further_eps, &|_| false),
+                (&no_further_eps, &wants_none),
             )?;
             let (above, below) = evaluated.parts.split_at(thetas.len());
             let steps = thetas.iter().map(|theta| EPS * unit_step(known, theta, column));

@@ -9,7 +9,7 @@
 use super::estimate::{ENOUGH_RUNGS, Estimate, Rung};
 use super::one_sided::estimate_from_either;
 use super::run::{JudgedCell, JudgedPoint, rung};
-use super::verdict::{Cell, Criteria, Side, VerdictKind, judge};
+use super::verdict::{Cell, Criteria, Side, VerdictKind, judge, negligible};
 use crate::index::ParameterIdx;
 use crate::model::EstimatedParameter;
 use crate::sweep::{PointResult, ProbePair};
@@ -152,7 +152,8 @@ pub fn judge_optimum(
         let allowance = point.allowances.map_or(0.0, |a| a[cell.parameter.position()]);
         let value = point.theta[place];
         let unit = parameters[place].unit_step(value);
-        let cell = &judged_by_small_steps(cell, &pairs, (allowance, unit), criteria);
+        let negligible = negligible(result.objective.unwrap_or_default(), unit);
+        let cell = &judged_by_small_steps(cell, &pairs, (allowance, unit, negligible), criteria);
         let fisher = point.fisher.map_or(f64::NAN, |f| f[place]);
         let room = Room::new(&parameters[place], value);
         let known = Known { cell, allowance, bend: bend(curvature, fisher), room };
@@ -188,7 +189,7 @@ pub fn judge_optimum(
 fn judged_by_small_steps(
     cell: &JudgedCell,
     pairs: &[&ProbePair],
-    (allowance, unit): (f64, f64),
+    (allowance, unit, negligible): (f64, f64, f64),
     criteria: &OptimumCriteria,
 ) -> JudgedCell {
     let decides_nothing =
@@ -206,6 +207,7 @@ fn judged_by_small_steps(
                 gradient: cell.gradient,
                 estimate: Some(small),
                 allowance,
+                negligible,
                 base: None,
                 plus: Side::default(),
                 minus: Side::default(),

@@ -1,8 +1,9 @@
 //! Judging parts of the objective: each (point, parameter, part) is a cell of its own.
 
-use super::estimate::{Estimate, Ladder, Rung, estimate};
-use super::run::{CheckPlan, STEP_FACTOR, unit_step};
-use super::verdict::{Cell, Side, Verdict, VerdictKind, judge};
+use super::estimate::{Differences as Kind, Estimate, Ladder, Rung};
+use super::one_sided::estimate_from_either;
+use super::run::{CheckPlan, STEP_FACTOR, ladder_in_units, unit_step};
+use super::verdict::{Cell, Side, Verdict, VerdictKind, judge, negligible};
 use crate::engine::EngineError;
 use crate::index::{ParameterIdx, PointIdx};
 use crate::sweep::{Differences, Evaluator, Partition, PointParts, PointResult};
@@ -125,9 +126,8 @@ pub(super) fn judge_parts<E: From<EngineError>>(
     let block = (MOST_BYTES / each).clamp(1, plan.parameters.len().max(1));
     let most = (MOST_BYTES / (each * block)).max(1);
     let chunk = evaluator.points_per_chunk(&plan.parameters, plan.eps.len()).min(most);
-    let wants = |ladder: &[(f64, Differences)]| {
-        let ladder: Vec<Rung> = ladder.iter().map(|(eps, d)| rung(*eps, d)).collect();
-        plan.wants_further(&ladder)
+    let wants = |theta: &[f64], parameter, ladder: &[(f64, Differences)]| {
+        plan.part_wants_further(ladder, unit_step(known, theta, parameter))
     };
     let mut effort = Effort::default();
     for (number, points) in theta_scaled.chunks(chunk).enumerate() {
@@ -156,6 +156,7 @@ pub(super) fn judge_parts<E: From<EngineError>>(
                             parameter,
                             cells: cells(
                                 (point, parameter, j),
+                                unit_step(known, &points[i], parameter),
                                 (parts, result),
                                 &reached[b * block + j],
                                 plan,
@@ -177,6 +178,7 @@ pub(super) fn judge_parts<E: From<EngineError>>(
 /// The cells of the j-th parameter that was evaluated.
 fn cells(
     (point, parameter, j): (PointIdx, ParameterIdx, usize),
+    unit: f64,
     (parts, result): (&PointParts, &PointResult),
     reached: &[bool],
     plan: &CheckPlan,
@@ -188,13 +190,14 @@ fn cells(
         .map(|part| {
             let ladder: Vec<Rung> =
                 pairs.iter().map(|pair| rung(pair.eps, &pair.parts[part])).collect();
-            let estimate = estimate(&ladder).map(|e| checked(e, &ladder));
+            let estimate = checked_estimate(&ladder, unit);
             let own = parts.gradient.get(j * reached.len() + part).copied().unwrap_or(f64::NAN);
             let gradient = (source.gradient)(point, parameter, part, own);
             let cell = Cell {
                 gradient,
                 estimate,
                 allowance: (source.allowance)(point, parameter, part, own),
+                negligible: negligible(result.objective.unwrap_or_default(), unit),
                 base: result.objective.err(),
                 plus: side(&ladder, |rung| rung.forward),
                 minus: side(&ladder, |rung| rung.backward),
@@ -214,6 +217,25 @@ fn side(ladder: &Ladder, difference: impl Fn(&Rung) -> f64) -> Side {
 /// above which they say nothing against it.
 const AGREEMENT: f64 = 0.1;
 
+impl CheckPlan {
+    /// [`wants_further`](Self::wants_further) of a part's differences.
+    pub(super) fn part_wants_further(&self, ladder: &[(f64, Differences)], unit: f64) -> bool {
+        let ladder: Vec<Rung> = ladder.iter().map(|(eps, d)| rung(*eps, d)).collect();
+        self.wants_further(&ladder, unit)
+    }
+}
+
+/// The estimate of a derivative by a parameter with this unit step, on the parameter scale.
+pub(super) fn checked_estimate(ladder: &Ladder, unit: f64) -> Option<Estimate> {
+    let ladder = ladder_in_units(ladder.iter().copied(), unit);
+    let estimate = estimate_from_either(&ladder)?;
+    let estimate = match estimate.differences {
+        Kind::Central => checked(estimate, &ladder),
+        Kind::Forward | Kind::Backward => estimate,
+    };
+    Some(estimate.out_of_units(unit))
+}
+
 /// An estimate with what its own ladder says against it. Single rows are many: some turn so fast
 /// that large steps agree on something else than their derivative, some have noise that rounding
 /// does not explain, as of states far below the absolute tolerance.
@@ -222,7 +244,7 @@ const AGREEMENT: f64 = 0.1;
 /// bound is its distance to them. The gap between forward and backward difference is proportional
 /// to the step; by what it is not, from the next larger step to that of the estimate, the bound
 /// grows.
-pub(super) fn checked(estimate: Estimate, ladder: &Ladder) -> Estimate {
+fn checked(estimate: Estimate, ladder: &Ladder) -> Estimate {
     let mut rungs: Vec<&Rung> = ladder.iter().filter(|r| r.central.is_finite()).collect();
     rungs.sort_by(|a, b| b.eps.total_cmp(&a.eps));
     let last = rungs.partition_point(|r| r.eps > estimate.eps);
@@ -260,7 +282,7 @@ pub(super) fn rung(eps: f64, differences: &Differences) -> Rung {
 
 #[cfg(test)]
 mod tests {
-    use super::super::estimate::tests::ladder_of;
+    use super::super::estimate::{estimate, tests::ladder_of};
     use super::*;
     use std::f64::consts::TAU;
 

@@ -10,7 +10,7 @@ use super::verdict::VerdictKind;
 use crate::engine::EngineError;
 use crate::index::{ParameterIdx, RowIdx};
 use crate::objective::Measure;
-use crate::sweep::{Evaluator, Partition, no_further_eps};
+use crate::sweep::{Evaluator, Partition, no_further_eps, wants_none};
 
 /// The cells of one parameter: points × rows that it can change.
 #[derive(Debug, Clone, PartialEq)]
@@ -68,7 +68,7 @@ pub fn own_residual_derivatives(
             parameters,
             &[],
             &partition,
-            (&no_further_eps, &|_| false),
+            (&no_further_eps, &wants_none),
         )?;
         all.extend(evaluated.parts.into_iter().map(|parts| parts.gradient));
     }

@@ -8,7 +8,7 @@ use super::one_sided::estimate_from_either;
 use super::statistics::{EpsStatistics, ParameterStatistics};
 use super::table::{CheckRow, Label, best_rows, rows};
 use super::tally::Tally;
-use super::verdict::{Cell, Criteria, Side, Verdict, judge};
+use super::verdict::{Cell, Criteria, Side, Verdict, judge, negligible};
 use super::votes::NoiseOrigin;
 use crate::engine::EngineError;
 use crate::index::{ParameterIdx, PointIdx, StateIdx};
@@ -76,10 +76,8 @@ impl CheckPlan {
     ) -> Vec<f64> {
         let Some(parameter) = pairs.first().map(|pair| pair.parameter) else { return Vec::new() };
         let unit = unit_step(known, theta_scaled, parameter);
-        let ladder = ladder_in_units(pairs.iter().map(rung), unit);
-        // Of a grid that is beyond all that the parameter may be, hardly a step is left.
-        let is_too_large = pairs.len() >= 2 && ladder.len() < 2;
-        if !(is_too_large || self.wants_further(&ladder)) {
+        let ladder: Vec<Rung> = pairs.iter().map(rung).collect();
+        if !self.wants_further(&ladder, unit) {
             return Vec::new();
         }
         if pairs.len() <= self.eps.len() {
@@ -87,7 +85,7 @@ impl CheckPlan {
         }
         // Steps of their own follow theta: what they do to differences is no noise to average away.
         let is_random = noise_origin(pairs) == NoiseOrigin::Rounding;
-        match estimate_from_either(&ladder) {
+        match estimate_from_either(&ladder_in_units(ladder, unit)) {
             Some(e) if is_random && is_worth_averaging(&e, self.criteria.decidable) => {
                 averaging_eps().map(|e| e * unit).filter(|e| !self.eps.contains(e)).collect()
             }
@@ -95,12 +93,14 @@ impl CheckPlan {
         }
     }
 
-    /// Whether the differences leave the estimate uncertain.
-    pub(super) fn wants_further(&self, ladder: &Ladder) -> bool {
-        // A single step asks for that step's table.
+    /// Whether the differences leave the estimate uncertain, for a parameter with this unit step.
+    pub(super) fn wants_further(&self, ladder: &Ladder, unit: f64) -> bool {
+        // A single step asks for that step's table. Of a grid that is beyond all that the parameter may be,
+        // hardly a step is left.
+        let within = ladder_in_units(ladder.iter().copied(), unit);
+        let is_uncertain = |e: Estimate| !(e.bound <= WANTED_CERTAINTY * e.value.abs());
         ladder.len() >= 2
-            && estimate_from_either(ladder)
-                .is_none_or(|e| !(e.bound <= WANTED_CERTAINTY * e.value.abs()))
+            && (within.len() < 2 || estimate_from_either(&within).is_none_or(is_uncertain))
     }
 
     /// Further steps on the parameter scale of a parameter with this unit. Where it is far from 1 the
@@ -349,7 +349,7 @@ pub fn judge_all<E>(
                 summary.points += 1;
                 summary.add(result);
                 facts.push(PointFacts {
-                    objective: result.objective.unwrap_or(f64::NAN),
+                    objective: result.objective.unwrap_or_default(),
                     steps: result.steps,
                 });
                 for (tally, judged) in tallies.iter_mut().zip(&judged) {
@@ -400,6 +400,7 @@ pub fn judge_point(
                 gradient: value,
                 estimate,
                 allowance: allowances.map_or(0.0, |a| a[parameter.position()]),
+                negligible: negligible(result.objective.unwrap_or_default(), unit),
                 base: result.objective.err(),
                 plus: side(&all, |pair| pair.plus),
                 minus: side(&all, |pair| pair.minus),
@@ -414,8 +415,8 @@ pub fn judge_point(
 /// A ladder in units of a parameter's step. Steps of a grid that are larger than a unit far below 1 are left
 /// out: they reach beyond all that the parameter may be, where differences agree with each other on what
 /// has nothing to do with the point. A single step is what was asked for.
-pub(super) fn ladder_in_units(rungs: impl Iterator<Item = Rung>, unit: f64) -> Vec<Rung> {
-    let all: Vec<Rung> = rungs.map(|rung| rung.in_units(unit)).collect();
+pub(super) fn ladder_in_units(rungs: impl IntoIterator<Item = Rung>, unit: f64) -> Vec<Rung> {
+    let all: Vec<Rung> = rungs.into_iter().map(|rung| rung.in_units(unit)).collect();
     let is_far = unit * FAR_FROM_1 < 1.0 && all.len() > 1;
     all.into_iter().filter(|rung| !is_far || rung.eps <= 1.0).collect()
 }

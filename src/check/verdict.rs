@@ -48,7 +48,8 @@ pub enum VerdictKind {
     Inconclusive,
     /// One-sided differences have different limits: there is no derivative.
     Kink,
-    /// Both are zero as far as the differences can tell.
+    /// Both are zero as far as the differences can tell, which is far enough: what they hide is
+    /// [negligible](Cell::negligible).
     Insensitive,
     /// The gradient is NaN, infinite or absent.
     GradientMissing,
@@ -156,6 +157,8 @@ pub struct Cell {
     /// Error that the gradient may have where it is right: of a solver that is not ours. 0 for the
     /// program's own.
     pub allowance: f64,
+    /// The size up to which a derivative counts as none: see [`negligible`].
+    pub negligible: f64,
     /// Why the point itself failed, if it did.
     pub base: Option<Failure>,
     pub plus: Side,
@@ -174,6 +177,16 @@ impl Cell {
         };
         Verdict { kind: VerdictKind::Failed, reason: Some(reason), failure }
     }
+}
+
+/// Part of the objective, or of 1 where that is larger, by which a derivative that matters changes it over
+/// the parameter's unit step.
+const MATTERS: f64 = 1e-3;
+
+/// The derivative that changes the objective by a thousandth of it (of 1, where that is more: objectives are
+/// log-likelihoods) over a step that is neither small nor large for the parameter.
+pub(super) fn negligible(objective: f64, unit_step: f64) -> f64 {
+    MATTERS * objective.abs().max(1.0) / unit_step
 }
 
 /// Multiple of its noise above which an estimate is not zero, however wide its bound.
@@ -208,7 +221,9 @@ pub fn judge(cell: &Cell, criteria: &Criteria) -> Verdict {
     let is_truncation = truncation > 0.5 * bound;
     // Far above its noise an estimate says that the parameter does something, if not what.
     let is_seen = is_truncation && estimate.value.abs() > SEEN * estimate.noise_bound;
-    if size <= bound + estimate.floor && !is_seen {
+    let hidden = bound + estimate.floor;
+    // Differences that could hide a derivative that matters do not say that there is none.
+    if size <= hidden && hidden <= cell.negligible && !is_seen {
         return verdict(VerdictKind::Insensitive);
     }
     if estimate.is_kink {
@@ -250,6 +265,7 @@ mod tests {
             gradient,
             estimate: Some(estimate),
             allowance: 0.0,
+            negligible: 10.0,
             base: None,
             plus: Side::default(),
             minus: Side::default(),
@@ -281,6 +297,21 @@ mod tests {
         // Twins: the same without what hides them.
         assert_eq!(judged(&cell(1.0, 2e-6, 1e-6)), (VerdictKind::Pass, None));
         assert_eq!(judged(&cell(1.5, 0.0, 1e-6)), (VerdictKind::Fail, None));
+    }
+
+    /// Differences that scatter by 20 around 3 say nothing of a gradient of 1, unless 20 were nothing.
+    #[test]
+    fn what_hides_more_than_nothing_is_inconclusive() {
+        let mut known = cell(1.0, 0.0, 20.0);
+        assert_eq!(judged(&known), (VerdictKind::Inconclusive, Some(Reason::Noise)));
+        known.negligible = 30.0;
+        assert_eq!(judged(&known), (VerdictKind::Insensitive, None));
+        // So do values that never changed.
+        known.estimate.as_mut().unwrap().floor = 11.0;
+        assert_eq!(judged(&known), (VerdictKind::Inconclusive, Some(Reason::Noise)));
+        // Of an objective of 5000, 5 over the step of 0.1; of less than 1, 0.001.
+        assert_eq!(negligible(-5e3, 0.1), 50.0);
+        assert_eq!(negligible(1e-9, 1.0), 1e-3);
     }
 
     #[test]

@@ -10,6 +10,7 @@ use crate::objective::Measure;
 use crate::petab::NoiseDistribution;
 use crate::sweep::{
     EvaluatedChunk, Evaluator, Failure, Partition, PointResult, no_further_eps, no_refinement,
+    wants_none,
 };
 use rayon::prelude::*;
 
@@ -102,7 +103,7 @@ impl<'e, 'p> Objective<'e, 'p> {
             &self.parameters,
             &[],
             &partition,
-            (&no_further_eps, &|_| false),
+            (&no_further_eps, &wants_none),
         )?;
         round.lanes += evaluated.lanes;
         round.steps += evaluated.steps;

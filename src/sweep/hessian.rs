@@ -97,8 +97,9 @@ impl<'p> Evaluator<'p> {
             let mut requests = Vec::new();
             for (point, curvature) in curvatures.iter().enumerate() {
                 for pairs in curvature.pairs.chunks(eps.len().max(1)) {
-                    if any_wants(pairs, components.len(), wants) {
-                        let parameter = pairs[0].parameter;
+                    let parameter = pairs[0].parameter;
+                    let wants = |ladder: &_| wants(&points[point], parameter, ladder);
+                    if any_wants(pairs, components.len(), &wants) {
                         let further = further(&points[point], parameter);
                         requests.extend(further.into_iter().map(|e| (point, parameter, e)));
                     }
@@ -190,7 +191,11 @@ impl<'p> Evaluator<'p> {
     }
 }
 
-fn any_wants(pairs: &[GradientPairs], count: usize, wants: &WantsFurther<'_>) -> bool {
+fn any_wants(
+    pairs: &[GradientPairs],
+    count: usize,
+    wants: &dyn Fn(&[(f64, Differences)]) -> bool,
+) -> bool {
     (0..count).any(|component| {
         let ladder: Vec<(f64, Differences)> =
             pairs.iter().map(|pair| (pair.eps, pair.components[component])).collect();

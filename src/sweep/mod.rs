@@ -37,6 +37,7 @@ pub use journal::{Grid, Journal, JournalChunk, JournalReader, Reader, Writer};
 pub use lanes::{InitialTangents, LanePreparation};
 pub use parts::{
     Differences, FurtherEps, PartPairs, Partition, PartsChunk, PointParts, no_further_eps,
+    wants_none,
 };
 pub use result::{Failure, GradientMethod, PointResult, ProbePair};
 pub use second::MovingTimes;

@@ -81,8 +81,14 @@ pub fn no_further_eps(_: &[f64], _: ParameterIdx) -> Vec<f64> {
     Vec::new()
 }
 
-/// Whether the differences of a part ask for further eps.
-pub type WantsFurther<'a> = dyn Fn(&[(f64, Differences)]) -> bool + 'a;
+/// Whether the differences of a part, as a parameter moves at a point, ask for further eps. The point is on
+/// the parameter scale.
+pub type WantsFurther<'a> = dyn Fn(&[f64], ParameterIdx, &[(f64, Differences)]) -> bool + 'a;
+
+/// Never.
+pub fn wants_none(_: &[f64], _: ParameterIdx, _: &[(f64, Differences)]) -> bool {
+    false
+}
 
 impl Evaluator<'_> {
     /// Objective, gradient and differences of each point as [`evaluate`](Self::evaluate) gives them
@@ -114,8 +120,9 @@ impl Evaluator<'_> {
             let mut requests = Vec::new();
             for (point, parts) in added(&models).iter().enumerate() {
                 for pairs in parts.pairs.chunks(eps.len().max(1)) {
-                    if parts_want(pairs, partition.count, wants) {
-                        let parameter = pairs[0].parameter;
+                    let parameter = pairs[0].parameter;
+                    let wants = |ladder: &_| wants(&points[point], parameter, ladder);
+                    if parts_want(pairs, partition.count, &wants) {
                         let further = further(&points[point], parameter);
                         requests.extend(further.into_iter().map(|e| (point, parameter, e)));
                     }
@@ -148,7 +155,11 @@ impl Evaluator<'_> {
     }
 }
 
-fn parts_want(pairs: &[PartPairs], count: usize, wants: &WantsFurther<'_>) -> bool {
+fn parts_want(
+    pairs: &[PartPairs],
+    count: usize,
+    wants: &dyn Fn(&[(f64, Differences)]) -> bool,
+) -> bool {
     (0..count).any(|part| {
         let ladder: Vec<(f64, Differences)> =
             pairs.iter().map(|pair| (pair.eps, pair.parts[part])).collect();

@@ -18,6 +18,7 @@ use gradsweep::model::{OdeProblem, SlotValue};
 use gradsweep::startpoints;
 use gradsweep::sweep::{
     Evaluator, Failure, PointParts, PointResult, Settings, StepMode, no_further_eps, no_refinement,
+    wants_none,
 };
 use std::fs;
 use std::path::Path;
@@ -95,7 +96,7 @@ impl<'p> Material<'p> {
                         &parameters,
                         &[],
                         &partition,
-                        (&no_further_eps, &|_| false),
+                        (&no_further_eps, &wants_none),
                     )
                     .expect("the CPU engine does not fail");
                 parts.extend(chunk.parts);

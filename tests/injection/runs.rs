@@ -151,6 +151,8 @@ impl<'m, 'p> Runs<'m, 'p> {
                 gradient,
                 estimate,
                 allowance: 0.0,
+                // What neither passes nor fails does not count here.
+                negligible: f64::INFINITY,
                 base: self.material.failures[point],
                 plus: Side::default(),
                 minus: Side::default(),

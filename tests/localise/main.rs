@@ -21,7 +21,9 @@ use gradsweep::index::{ParameterIdx, PointIdx};
 use gradsweep::model::{self, OdeProblem};
 use gradsweep::objective::Measure;
 use gradsweep::startpoints;
-use gradsweep::sweep::{Evaluator, Partition, PointParts, Settings, StepMode, no_further_eps};
+use gradsweep::sweep::{
+    Evaluator, Partition, PointParts, Settings, StepMode, no_further_eps, wants_none,
+};
 use serde_json::Value;
 use std::f64::consts::LN_10;
 use std::fs;
@@ -58,9 +60,8 @@ fn parts(problem: &OdeProblem, points: &[Vec<f64>], partition: &Partition<'_>) -
     // Tighter than usual: what is left of the solver's error is below the tests' tolerances.
     let settings = Settings { rtol: 1e-10, atol: 1e-14, ..SETTINGS };
     let evaluator = Evaluator::new(problem, settings, &CpuEngine, Some(&CpuEngine)).unwrap();
-    let wants = |_: &[_]| false;
     evaluator
-        .evaluate_parts(points, &all(problem), &[1e-3], partition, (&no_further_eps, &wants))
+        .evaluate_parts(points, &all(problem), &[1e-3], partition, (&no_further_eps, &wants_none))
         .unwrap()
         .parts
 }
@@ -165,7 +166,13 @@ fn parts_add_up_to_the_references() {
         let evaluator = Evaluator::new(&problem, settings, &CpuEngine, Some(&CpuEngine)).unwrap();
         let points = [theta.clone()];
         let found = evaluator
-            .evaluate_parts(&points, &all(&problem), &[], &partition, (&no_further_eps, &|_| false))
+            .evaluate_parts(
+                &points,
+                &all(&problem),
+                &[],
+                &partition,
+                (&no_further_eps, &wants_none),
+            )
             .unwrap();
         for (j, expected) in gradient.iter().enumerate() {
             // dl/dθ = Σ z dz/dθ + dlnσ/dθ, and σ = 10^θ where a row has it.
