@@ -4,7 +4,7 @@ use super::adjoint::AdjointKernel;
 use super::gradients::{Draft, GradientCosts, GradientEngines, OwnGradients};
 use super::integrate::{Bundle, LaneSet, Run, TangentKernel};
 use super::lanes::LanePreparation;
-use super::part::{Part, sums};
+use super::part::{Part, Tighter, sums};
 use super::result::{GradientMethod, PointResult, ProbePair};
 use super::second::SecondOrder;
 use crate::engine::{Engine, EngineError, Kernel, Timeline};
@@ -315,9 +315,16 @@ impl<'p> Evaluator<'p> {
             }
             return Ok(all);
         }
+        let tight = match &self.tight {
+            Some(tight) => Some(tight.evaluate(points, &[], &[], &no_refinement)?.points),
+            None => None,
+        };
         let mut parts = Vec::with_capacity(1 + self.others.len());
+        let mut first = 0;
         for evaluator in std::iter::once(self).chain(&self.others) {
-            parts.push(Part::evaluate(evaluator, points, parameters, eps, None)?);
+            let tight = tight.as_deref().map(|tight| Tighter { points: tight, first_row: first });
+            parts.push(Part::evaluate(evaluator, points, parameters, eps, (None, tight))?);
+            first += evaluator.problem.own_counts().1;
         }
         for _ in 0..MOST_REFINEMENTS {
             let further = further_requests(points, &sums(&parts), eps.len(), refine);
@@ -336,11 +343,8 @@ impl<'p> Evaluator<'p> {
                 Err(parts) => sums(&parts).into_owned(),
             },
         };
-        if let Some(tight) = &self.tight {
-            let theirs = tight.evaluate(points, &[], &[], &no_refinement)?.points;
-            for (result, theirs) in evaluated.points.iter_mut().zip(theirs) {
-                result.tight_gradient = theirs.gradient.or(theirs.adjoint_gradient);
-            }
+        for (result, theirs) in evaluated.points.iter_mut().zip(tight.into_iter().flatten()) {
+            result.tight_gradient = theirs.gradient.or(theirs.adjoint_gradient);
         }
         Ok(evaluated)
     }

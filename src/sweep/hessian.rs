@@ -76,7 +76,7 @@ impl<'p> Evaluator<'p> {
         for points in points.chunks(most) {
             let parts = std::iter::once(self)
                 .chain(&self.others)
-                .map(|evaluator| Part::evaluate(evaluator, points, &[], &[], None))
+                .map(|evaluator| Part::evaluate(evaluator, points, &[], &[], (None, None)))
                 .collect::<Result<Vec<Part<'_, 'p>>, EngineError>>()?;
             let results = sums(&parts).into_owned();
             let is_ok: Vec<bool> = results.iter().map(|r| r.objective.is_ok()).collect();

@@ -9,12 +9,21 @@ use crate::engine::{EngineError, LaneStatus};
 use crate::index::{ParameterIdx, SimulationIdx, StateIdx};
 use std::borrow::Cow;
 
+/// The points of a chunk at tighter tolerances.
+#[derive(Clone, Copy)]
+pub(super) struct Tighter<'t> {
+    pub(super) points: &'t [PointResult],
+    /// The number, among the rows of all models, of this model's first.
+    pub(super) first_row: usize,
+}
+
 /// The points of a chunk in one model.
 pub(super) struct Part<'e, 'p> {
     pub(super) evaluator: &'e Evaluator<'p>,
     pub(super) linear: Vec<Vec<f64>>,
     pub(super) adaptive: Run,
     is_ok: Vec<bool>,
+    tighter: Option<Tighter<'e>>,
     below_atol: Vec<Vec<StateIdx>>,
     /// By point; empty where none were asked for.
     adjoint_gradients: Vec<Option<Vec<f64>>>,
@@ -33,7 +42,7 @@ impl<'e, 'p> Part<'e, 'p> {
         points: &[Vec<f64>],
         parameters: &[ParameterIdx],
         eps: &[f64],
-        partition: Option<(&Partition<'_>, usize)>,
+        (partition, tighter): (Option<(&Partition<'_>, usize)>, Option<Tighter<'e>>),
     ) -> Result<Self, EngineError> {
         let linear: Vec<Vec<f64>> = points.iter().map(|x| evaluator.unscaled(x)).collect();
         let adaptive = evaluator.integrate_adaptively(evaluator.base_lanes(&linear))?;
@@ -50,6 +59,7 @@ impl<'e, 'p> Part<'e, 'p> {
             linear,
             adaptive,
             is_ok,
+            tighter,
             adjoint_gradients: Vec::new(),
             results: Vec::new(),
             parts: Vec::new(),
@@ -182,6 +192,7 @@ impl<'e, 'p> Part<'e, 'p> {
             wants_gradient: self.evaluator.wants_gradient,
             adjoint_gradients: &self.adjoint_gradients,
             is_ok: &self.is_ok,
+            tighter: self.tighter,
             below_atol: &self.below_atol,
             points,
             linear: &self.linear,

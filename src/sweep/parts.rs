@@ -112,8 +112,10 @@ impl Evaluator<'_> {
             let mut first = 0;
             for evaluator in std::iter::once(self).chain(&self.others) {
                 let mine = (partition, first);
-                models
-                    .push((first, Part::evaluate(evaluator, points, parameters, eps, Some(mine))?));
+                models.push((
+                    first,
+                    Part::evaluate(evaluator, points, parameters, eps, (Some(mine), None))?,
+                ));
                 first += evaluator.problem.own_counts().1;
             }
             let (firsts, mut models): (Vec<usize>, Vec<Part<'_, '_>>) = models.into_iter().unzip();

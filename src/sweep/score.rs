@@ -2,6 +2,7 @@
 
 use super::evaluator::{Move, Settings, StepMode};
 use super::integrate::{Run, TangentKernel};
+use super::part::Tighter;
 use super::result::{Failure, PointResult, ProbePair};
 use crate::engine::LaneStatus;
 use crate::gradient::{ForwardGradient, Gradient, SimulationOutputs, TangentBlock};
@@ -10,6 +11,10 @@ use crate::index::{ObservableIdx, ParameterIdx, RowIdx, SimulationIdx, StateIdx}
 use crate::model::OdeProblem;
 use crate::objective::{Coordinate, Dependence, Item, Measure, Objective, Prediction};
 use rayon::prelude::*;
+
+/// Multiple of what tighter tolerances change in a row that counts as the most that errors of steps do:
+/// theirs and the point's own may by chance cancel in one row.
+const MOST_CHANGES: f64 = 10.0;
 
 /// A chunk of integrated points.
 pub(super) struct Scorer<'a> {
@@ -30,6 +35,7 @@ pub(super) struct Scorer<'a> {
     /// By point; empty where none were asked for.
     pub(super) adjoint_gradients: &'a [Option<Vec<f64>>],
     pub(super) is_ok: &'a [bool],
+    pub(super) tighter: Option<Tighter<'a>>,
     pub(super) below_atol: &'a [Vec<StateIdx>],
     pub(super) points: &'a [Vec<f64>],
     pub(super) linear: &'a [Vec<f64>],
@@ -149,7 +155,7 @@ impl Scorer<'_> {
             result.gradient_magnitudes = Some(gradient.magnitudes);
         }
         result.adjoint_gradient = self.adjoint_gradients.get(point).cloned().flatten();
-        let tolerances = self.tolerance_noise(point, Measure::Likelihood);
+        let tolerances = self.step_noise(point, &predictions);
         let mut next = first_move;
         for (&parameter, affected) in self.parameters.iter().zip(affected) {
             for &eps in self.eps {
@@ -182,7 +188,7 @@ impl Scorer<'_> {
         for &(point, ..) in requests {
             if contributions[point].is_empty() {
                 contributions[point] = self.contributions(&points[point].predictions);
-                tolerances[point] = self.tolerance_noise(point, Measure::Likelihood);
+                tolerances[point] = self.step_noise(point, &points[point].predictions);
             }
         }
         let mut pairs: Vec<(usize, ProbePair)> = requests
@@ -253,6 +259,24 @@ impl Scorer<'_> {
             }
         }
         predictions
+    }
+
+    /// What errors of a probe's own steps may do to each row's contribution to the objective: what errors of
+    /// the tolerances' size would, or some times what tighter tolerances change where that is less. A state
+    /// far below the absolute tolerance may be as accurate as all others, for whose sake steps are small.
+    fn step_noise(&self, point: usize, predictions: &[Prediction]) -> Vec<f64> {
+        let mut noise = self.tolerance_noise(point, Measure::Likelihood);
+        let Some(Tighter { points, first_row }) = self.tighter else { return noise };
+        let tight = points[point].predictions.get(first_row..).unwrap_or(&[]);
+        for (r, (noise, &tight)) in noise.iter_mut().zip(tight).enumerate() {
+            let measured = self.problem.rows[r].measured;
+            let model = self.noise_model(RowIdx::from_position(r));
+            let change = model.nllh_difference(measured, tight, predictions[r]).abs();
+            if change.is_finite() {
+                *noise = noise.min(MOST_CHANGES * change);
+            }
+        }
+        noise
     }
 
     /// What errors of the tolerances' size in the states do to each row's number l at a point:
