@@ -99,7 +99,7 @@ impl<'p> Evaluator<'p> {
                 for pairs in curvature.pairs.chunks(eps.len().max(1)) {
                     let parameter = pairs[0].parameter;
                     let wants = |ladder: &_| wants(&points[point], parameter, ladder);
-                    if any_wants(pairs, components.len(), &wants) {
+                    if any_wants(pairs, components.len(), wants) {
                         let further = further(&points[point], parameter);
                         requests.extend(further.into_iter().map(|e| (point, parameter, e)));
                     }
@@ -194,7 +194,7 @@ impl<'p> Evaluator<'p> {
 fn any_wants(
     pairs: &[GradientPairs],
     count: usize,
-    wants: &dyn Fn(&[(f64, Differences)]) -> bool,
+    wants: impl Fn(&[(f64, Differences)]) -> bool,
 ) -> bool {
     (0..count).any(|component| {
         let ladder: Vec<(f64, Differences)> =

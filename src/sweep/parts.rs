@@ -124,7 +124,7 @@ impl Evaluator<'_> {
                 for pairs in parts.pairs.chunks(eps.len().max(1)) {
                     let parameter = pairs[0].parameter;
                     let wants = |ladder: &_| wants(&points[point], parameter, ladder);
-                    if parts_want(pairs, partition.count, &wants) {
+                    if parts_want(pairs, partition.count, wants) {
                         let further = further(&points[point], parameter);
                         requests.extend(further.into_iter().map(|e| (point, parameter, e)));
                     }
@@ -160,7 +160,7 @@ impl Evaluator<'_> {
 fn parts_want(
     pairs: &[PartPairs],
     count: usize,
-    wants: &dyn Fn(&[(f64, Differences)]) -> bool,
+    wants: impl Fn(&[(f64, Differences)]) -> bool,
 ) -> bool {
     (0..count).any(|part| {
         let ladder: Vec<(f64, Differences)> =
