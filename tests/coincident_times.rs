@@ -73,9 +73,17 @@ fn decay(variable: &str) -> String {
 }
 
 fn event(time: &str, variable: &str) -> String {
+    delayed(time, "", variable)
+}
+
+fn delayed(time: &str, delay: &str, variable: &str) -> String {
+    let delay = match delay {
+        "" => String::new(),
+        delay => format!("<delay>{}</delay>", math(delay)),
+    };
     let trigger = math(&format!("<apply><geq/>{TIME}<ci>{time}</ci></apply>"));
     format!(
-        r#"<event useValuesFromTriggerTime="true"><trigger initialValue="true" persistent="true">{trigger}</trigger>
+        r#"<event useValuesFromTriggerTime="true"><trigger initialValue="true" persistent="true">{trigger}</trigger>{delay}
 <listOfEventAssignments><eventAssignment variable="{variable}">{}</eventAssignment></listOfEventAssignments></event>"#,
         math("<cn>2</cn>")
     )
@@ -154,5 +162,33 @@ fn an_event_at_an_output_has_no_derivative_rather_than_zero() {
     for method in ["forward", "adjoint"] {
         let (found, verdict) = judged(folder.path(), method, "t1");
         assert!(found.is_nan() && verdict != "pass", "{method}: {found} {verdict}");
+    }
+}
+
+/// An event that waits until an output, another event, or another waiting event.
+#[test]
+fn a_waiting_event_that_is_not_alone_has_no_derivative_rather_than_a_wrong_one() {
+    let rules = decay("x") + &decay("z");
+    // Both of these times are 2, as t1 and t2 are; the twins of them are not.
+    let half = |other: &str| delayed("k", other, "x");
+    for (events, times, is_known) in [
+        (half("<cn>1.5</cn>"), [T1, 3.0], false),
+        (half("<cn>1.25</cn>"), [T1, 3.0], true),
+        (half("<cn>1.5</cn>") + &event("t2", "z"), [3.0, 3.0], false),
+        (half("<cn>1.25</cn>") + &event("t2", "z"), [3.0, 3.0], true),
+        (half("<cn>1.5</cn>") + &delayed("t2", "<cn>0</cn>", "z"), [3.0, 3.0], false),
+        (half("<cn>2</cn>") + &delayed("t2", "<cn>0.5</cn>", "z"), [3.0, 3.0], false),
+        (half("<cn>2</cn>") + &delayed("t2", "<cn>0.25</cn>", "z"), [3.0, 3.0], true),
+        // Triggered together they wait together.
+        (half("<cn>1.5</cn>") + &delayed("k", "<cn>1.5</cn>", "z"), [3.0, 3.0], true),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        problem(folder.path(), &rules, &events, &[("o", times[0]), ("oz", times[1]), ("o", 3.0)]);
+        for method in ["forward", "adjoint"] {
+            let (found, verdict) = judged(folder.path(), method, "k");
+            assert_eq!(found.is_finite(), is_known, "{method}: {found}, {events} {times:?}");
+            let expected = if is_known { "pass" } else { "gradient_missing" };
+            assert_eq!(verdict, expected, "{method} {events} {times:?}");
+        }
     }
 }

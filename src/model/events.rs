@@ -366,6 +366,11 @@ impl AssignmentNodes {
 }
 
 impl Formula {
+    /// Whether another formula of the same events is this one.
+    pub fn is_same(&self, other: &Self) -> bool {
+        self.node == other.node
+    }
+
     /// Slots that it depends on.
     fn slots(&self) -> impl Iterator<Item = SlotIdx> + '_ {
         self.slopes.iter().filter_map(|(input, _)| match input {

@@ -178,21 +178,37 @@ impl Adjoint {
     pub(super) fn add_stop(&mut self, stop: Stop, before: &Traveller<'_>, adjoint: f64) {
         let events = &before.problem.events;
         let at = |t: f64| events.changes_at(t, before.slots());
+        let waiting = |t: f64| -> Vec<u32> { before.waiting_for(t).map(|p| p.number).collect() };
         match stop {
             Stop::Relation(relation) => {
-                let times = at(events.change_time(relation, before.slots()));
-                let adjoint = if times.len() == 1 { adjoint } else { f64::NAN };
-                for time in times {
-                    self.add_formula(before, &before.instant(), time, adjoint);
-                }
+                let t = events.change_time(relation, before.slots());
+                let (times, waiting) = (at(t), waiting(t));
+                let is_alone = times.len() == 1 && waiting.is_empty();
+                self.add_times(before, &times, if is_alone { adjoint } else { f64::NAN });
+                waiting.into_iter().for_each(|other| self.pending(other).t = f64::NAN);
             }
-            Stop::Pending(number) => self.pending(number).t += adjoint,
-            Stop::At(t) => {
-                for time in at(t) {
-                    self.add_formula(before, &before.instant(), time, f64::NAN);
+            Stop::Pending(number) => {
+                let Some(own) = before.pending.iter().find(|p| p.number == number) else { return };
+                let times = at(own.t());
+                let others = || before.waiting_for(own.t()).filter(|p| p.number != number);
+                if times.is_empty() && others().all(|other| before.wait_alike(own, other)) {
+                    self.pending(number).t += adjoint;
+                    return;
                 }
+                self.add_times(before, &times, f64::NAN);
+                waiting(own.t()).into_iter().for_each(|p| self.pending(p).t = f64::NAN);
+            }
+            Stop::At(t) => {
+                self.add_times(before, &at(t), f64::NAN);
+                waiting(t).into_iter().for_each(|p| self.pending(p).t = f64::NAN);
             }
             Stop::Root(_) => {}
+        }
+    }
+
+    fn add_times(&mut self, before: &Traveller<'_>, times: &[&Formula], adjoint: f64) {
+        for time in times {
+            self.add_formula(before, &before.instant(), time, adjoint);
         }
     }
 

@@ -17,10 +17,19 @@ const MOST_HAPPENINGS: usize = 10_000;
 pub(super) struct Pending {
     pub(super) number: u32,
     pub(super) event: EventIdx,
+    /// When it was triggered.
+    triggered: f64,
     t: f64,
     t_tangents: Vec<f64>,
     /// What it assigns, where that was evaluated when it was triggered.
     pub(super) values: Option<Vec<Evaluated>>,
+}
+
+impl Pending {
+    /// What it waits for.
+    pub(super) fn t(&self) -> f64 {
+        self.t
+    }
 }
 
 /// A value with its derivatives by direction.
@@ -185,6 +194,21 @@ impl<'a> Traveller<'a> {
         Some((t, tangents))
     }
 
+    /// Events that wait for exactly this time.
+    pub(super) fn waiting_for(&self, t: f64) -> impl Iterator<Item = &Pending> {
+        self.pending.iter().filter(move |pending| pending.t == t)
+    }
+
+    /// Whether two events wait for one time because they were triggered at one, with the same delay.
+    pub(super) fn wait_alike(&self, a: &Pending, b: &Pending) -> bool {
+        let delay = |p: &Pending| self.problem.events.event(p.event).delay.as_ref();
+        let has_same_delay = match (delay(a), delay(b)) {
+            (Some(a), Some(b)) => a.is_same(b),
+            (a, b) => a.is_none() && b.is_none(),
+        };
+        a.triggered == b.triggered && has_same_delay
+    }
+
     /// Whether a relation that changes at a time of its own did so within the stretch from `t_start` to now,
     /// or is not what it should be: on the course that the lane follows it changed together with another,
     /// in the lane it does not.
@@ -275,6 +299,7 @@ impl<'a> Traveller<'a> {
                 self.pending.push(Pending {
                     number: self.next_number,
                     event: index,
+                    triggered: self.t,
                     t,
                     t_tangents,
                     values,
