@@ -1,7 +1,7 @@
-//! With `--steps adaptive`, states far below the absolute tolerance hide no derivative that steps made for
+//! With `--steps adaptive`, states near the absolute tolerance hide no derivative that steps made for
 //! other states resolve.
 //!
-//! Closed form: x and z decay at rate k, from 1 and from 1e-20; the row at t = 3 is ln z with measurement m
+//! Closed form: x and z decay at rate k, from 1 and from 1e-11; the row at t = 3 is ln z with measurement m
 //! and noise 1, so that the objective depends on k by (ln z - m)^2/2, whose derivative is -t (ln z - m), beside
 //! (x - 1)^2/2 with -t x (x - 1).
 
@@ -11,8 +11,9 @@ use std::process::Command;
 
 const K: f64 = 0.5;
 const T: f64 = 3.0;
-const M: f64 = -40.0;
-const START: f64 = 1e-20;
+const M: f64 = -20.0;
+/// Not below the absolute tolerance, 1e-12, but for a logarithm too close to it.
+const START: f64 = 1e-11;
 
 fn problem(folder: &Path) {
     let write = |name: &str, text: &str| fs::write(folder.join(name), text).unwrap();

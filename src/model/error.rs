@@ -13,6 +13,12 @@ pub enum ModelError {
         "{place}: {id:?} is neither an entity of the model nor in the parameter table nor a placeholder"
     )]
     UnknownSymbol { place: String, id: String },
+    #[error(
+        "{place}: {id:?} is no single number: a rule, an initial assignment, an event, a condition or the \
+         course of time gives it its value; accepted are numbers, ids of the parameter table, and \
+         parameters of the model that a number alone defines"
+    )]
+    NoNumber { place: String, id: String },
     #[error("{place}: {id:?} is defined by itself: {cycle}")]
     Cycle { place: String, id: String, cycle: String },
     #[error(

@@ -123,6 +123,7 @@ fn period_at(part: &ModelProblem, experiment: ExperimentIdx, time: f64) -> Perio
 /// What a cell of a condition or an override may name.
 pub(super) struct Overrides<'a> {
     values: HashMap<&'a str, SlotValue>,
+    model: &'a sbml::Model,
 }
 
 impl<'a> Overrides<'a> {
@@ -159,15 +160,23 @@ impl<'a> Overrides<'a> {
             values.insert(parameter.id.as_str(), value);
             values.insert(aliases.resolve(&parameter.id), value);
         }
-        Self { values }
+        Self { values, model }
     }
 
     /// The value that an id stands for.
     pub(super) fn named(&self, id: &str, place: &str) -> Result<SlotValue, ModelError> {
-        self.values
-            .get(id)
-            .copied()
-            .ok_or_else(|| ModelError::UnknownSymbol { place: place.to_owned(), id: id.to_owned() })
+        let unknown = || ModelError::UnknownSymbol { place: place.to_owned(), id: id.to_owned() };
+        self.values.get(id).copied().ok_or_else(|| self.explained(unknown()))
+    }
+
+    /// The error of a name that stands for nothing here, if it is one of the model.
+    fn explained(&self, error: ModelError) -> ModelError {
+        match error {
+            ModelError::UnknownSymbol { place, id } if self.model.symbols.contains_key(&id) => {
+                ModelError::NoNumber { place, id }
+            }
+            error => error,
+        }
     }
 
     /// Whether a formula is one of such names only: the same at all times.
@@ -190,6 +199,7 @@ impl<'a> Overrides<'a> {
         expr: &Expr,
         place: &str,
     ) -> Result<SlotValue, ModelError> {
-        formulas.add(expr, &|id| self.values.get(id).copied(), place)
+        let value = formulas.add(expr, &|id| self.values.get(id).copied(), place);
+        value.map_err(|error| self.explained(error))
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use super::cycles;
 use super::error::{Place, Problem, SbmlError};
 use super::model::{Model, RuleKind, Side, Symbol};
 use super::xml::{Node, Source};
@@ -12,6 +13,7 @@ pub(super) fn check(source: &Source, node: Node, model: &Model) -> Result<(), Sb
     initial_assignments(model, &rules)?;
     reactions(model, &rules)?;
     events(model, &rules)?;
+    cycles::check(model)?;
     conversion_factors(source, node, model)
 }
 

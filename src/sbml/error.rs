@@ -102,6 +102,11 @@ pub enum Problem {
     )]
     RuleAndInitialAssignment { variable: String, first: u32 },
     #[error(
+        "`{variable}` is defined by itself: {cycle}; assignment rules, initial assignments and \
+         kinetic laws must not lead back to where they start"
+    )]
+    Cycle { variable: String, cycle: String },
+    #[error(
         "`{variable}` has an assignment rule (line {first}) and is changed by an event; only \
          variables without an assignment rule may be changed by events"
     )]

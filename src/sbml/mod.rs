@@ -7,6 +7,7 @@
 //! no document makes the reader panic, recurse or allocate without bound.
 
 mod checks;
+mod cycles;
 mod error;
 mod events;
 mod functions;

@@ -1,5 +1,6 @@
 //! Tests on small documents: what is read, what each refusal says, and that nothing panics.
 
+mod cycles;
 mod formulas;
 mod functions;
 mod hostile;

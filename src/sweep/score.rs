@@ -263,10 +263,12 @@ impl Scorer<'_> {
 
     /// What errors of a probe's own steps may do to each row's contribution to the objective: what errors of
     /// the tolerances' size would, or some times what tighter tolerances change where that is less. A state
-    /// far below the absolute tolerance may be as accurate as all others, for whose sake steps are small.
+    /// far below the absolute tolerance may be as accurate as all others, for whose sake steps are small. One
+    /// that starts there may as well be wrong at both tolerances alike.
     fn step_noise(&self, point: usize, predictions: &[Prediction]) -> Vec<f64> {
         let mut noise = self.tolerance_noise(point, Measure::Likelihood);
-        let Some(Tighter { points, first_row }) = self.tighter else { return noise };
+        let tighter = self.tighter.filter(|_| self.below_atol[point].is_empty());
+        let Some(Tighter { points, first_row }) = tighter else { return noise };
         let tight = points[point].predictions.get(first_row..).unwrap_or(&[]);
         for (r, (noise, &tight)) in noise.iter_mut().zip(tight).enumerate() {
             let measured = self.problem.rows[r].measured;

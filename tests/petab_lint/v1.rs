@@ -207,6 +207,12 @@ fn v1_names_of_the_model() {
                 "\tgains",
                 "con.tsv:3: condition `c1`, column `B`: unknown parameter or model entity `gains`; expected one of gain, k1, sd",
             ),
+            (
+                "con.tsv",
+                "\tgain",
+                "\ttwice",
+                "con.tsv:3: \"twice\" is no single number: a rule, an initial assignment, an event, a condition or the course of time gives it its value; accepted are numbers, ids of the parameter table, and parameters of the model that a number alone defines",
+            ),
             // A condition that no measurement uses.
             (
                 "con.tsv",
