@@ -132,7 +132,9 @@ pub(super) fn run(arguments: &Arguments, manner: Manner) -> Result<ExitCode, Cli
                         text.push_str(&optima.last_table(style));
                     }
                 }
-                Err(failure) => text.push_str(&format!("point {id}: failed: {failure}")),
+                Err(failure) => {
+                    text.push_str(&format!("point {id}: failed: {}", failure.describe(&problem)))
+                }
             }
             text.push('\n');
             Ok(())

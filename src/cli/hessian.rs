@@ -260,6 +260,7 @@ pub(super) fn check(
         let id = &points.ids[judged.point.position()];
         localiser.see(judged);
         if let (true, Err(failure)) = (judged.is_first, &judged.result.objective) {
+            let failure = failure.describe(problem);
             text.push_str(&format!("point {id}: failed: {failure}\n"));
         }
         match &mut table {

@@ -64,7 +64,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, CliError> {
     let objective = match &result.objective {
         Ok(objective) => *objective,
         Err(failure) => {
-            eprintln!("gradsweep: point {}: {failure}", points.ids[0]);
+            eprintln!("gradsweep: point {}: {}", points.ids[0], failure.describe(&problem));
             return Ok(ExitCode::from(3));
         }
     };

@@ -168,7 +168,7 @@ pub enum Fault {
     )]
     Alias { entity: String },
     #[error("`{id}` is {entity}; choose another identifier for the observable")]
-    ShadowsModel { id: String, entity: ModelEntity },
+    Taken { id: String, entity: String },
     #[error(
         "`{id}` {}; expected a parameter, species or compartment of the model, or a symbol of \
          an observable or noise formula",

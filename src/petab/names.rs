@@ -35,7 +35,7 @@ impl fmt::Display for ModelEntity {
 /// as PEtab's own linter does.
 ///
 /// # Errors
-/// [`Fault::ShadowsModel`], [`Fault::NotSettable`], [`Fault::Unknown`],
+/// [`Fault::Taken`], [`Fault::NotSettable`], [`Fault::Unknown`],
 /// [`Fault::NotForParameterTable`], [`Fault::Unused`].
 pub fn check_names(
     problem: &Problem,
@@ -97,9 +97,12 @@ struct Names<'n, 'p> {
 impl<'p> Names<'_, 'p> {
     fn check_observables(&self) -> Result<(), PetabError> {
         for observable in self.part.observables.iter() {
-            if let Some(entity) = (self.entity)(&observable.id) {
-                let id = observable.id.clone();
-                let fault = Fault::ShadowsModel { id: id.clone(), entity };
+            let id = observable.id.clone();
+            let of_model = (self.entity)(&id).map(|entity| entity.to_string());
+            let of_table =
+                || self.in_table.contains(id.as_str()).then(|| "in the parameter table".to_owned());
+            if let Some(entity) = of_model.or_else(of_table) {
+                let fault = Fault::Taken { id: id.clone(), entity };
                 return Err(at(&observable.place, "observable", &id, "observableId", fault));
             }
         }

@@ -2,6 +2,7 @@
 
 use crate::engine::LaneReport;
 use crate::index::{ParameterIdx, RowIdx, SimulationIdx, StateIdx};
+use crate::model::OdeProblem;
 use crate::objective::Prediction;
 use std::fmt;
 
@@ -92,6 +93,17 @@ pub struct PointResult {
 }
 
 impl Failure {
+    /// In words, with the names of the problem that it is of.
+    pub fn describe(&self, problem: &OdeProblem) -> String {
+        match self {
+            Self::Prior { parameter } => {
+                let id = &problem.parameters[parameter.position()].id;
+                format!("the prior of `{id}` has no density there")
+            }
+            Self::Lane { .. } | Self::NotFinite { .. } => self.to_string(),
+        }
+    }
+
     /// Counted through all models, where this many simulations and rows come before.
     pub(super) fn after(self, (simulations, rows): (usize, usize)) -> Self {
         match self {

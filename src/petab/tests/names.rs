@@ -41,6 +41,13 @@ fn names_against_the_model() {
              model; choose another identifier for the observable",
         ),
         (
+            "obs.tsv",
+            "\nz\t",
+            "\nscale\t1\t1\nz\t",
+            "obs.tsv:3: observable `scale`, column `observableId`: `scale` is in the parameter \
+             table; choose another identifier for the observable",
+        ),
+        (
             "par.tsv",
             "fixed\tlin",
             "ruled\tlin\t0\t1\t1\t1\nfixed\tlin",

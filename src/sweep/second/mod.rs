@@ -30,8 +30,8 @@ const MOST_BYTES: usize = 1 << 28;
 /// Why there are no second derivatives of a problem's own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "the times of events or of changes on the way depend on states or on estimated parameters; \
-     second derivatives are computed only where they do not"
+    "the model has events, or estimated parameters move the times of changes on the way; second \
+     derivatives are computed only where neither is so"
 )]
 pub struct MovingTimes;
 
