@@ -56,7 +56,7 @@ def main():
             scaled_gradients=True,
         )
         if np.isfinite(result[LLH]) and result[SLLH] is not None:
-            gradients.loc[point] = [-result[SLLH].get(name, 0.0) for name in names]
+            gradients.loc[point] = [0.0 - result[SLLH].get(name, 0.0) for name in names]
     gradients.to_csv(arguments.gradients)
 
 
