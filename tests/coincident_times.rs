@@ -192,3 +192,49 @@ fn a_waiting_event_that_is_not_alone_has_no_derivative_rather_than_a_wrong_one()
         }
     }
 }
+
+/// The last output is where the event happens, and a delay of 0 that may grow.
+#[test]
+fn an_event_on_the_brink_has_no_derivative_rather_than_zero() {
+    let rules = decay("x") + &decay("z");
+    let until_the_end = delayed("k", "<cn>2.5</cn>", "x");
+    let grows = "<apply><minus/><ci>t2</ci><cn>2</cn></apply>";
+    // 0 at the point; its twin is 0.5, and what else moves the event is as ever.
+    for (events, parameter, is_known) in [
+        (until_the_end, "k", false),
+        (delayed("t1", grows, "x"), "t2", false),
+        (delayed("t1", grows, "x"), "t1", true),
+        (delayed("t1", &grows.replace(">2<", ">1.5<"), "x"), "t2", true),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        problem(folder.path(), &rules, &events, &[("o", 3.0), ("oz", 3.0)]);
+        for method in ["forward", "adjoint"] {
+            let (found, verdict) = judged(folder.path(), method, parameter);
+            assert_eq!(found.is_finite(), is_known, "{method} {parameter}: {found}, {events}");
+            let expected = if is_known { "pass" } else { "gradient_missing" };
+            assert_eq!(verdict, expected, "{method} {parameter} {events}");
+        }
+    }
+}
+
+/// Closed form: x is set to 2 at t1 = 2, which is an output of z, so that the rows at 3 contribute
+/// (2 exp(-k) - 1)^2/2 and those of z + k at 2 and 3 with z = exp(-k t) contribute (z + k - 1)^2/2.
+#[test]
+fn an_event_at_an_output_leaves_other_derivatives() {
+    let folder = tempfile::tempdir().unwrap();
+    let rules = decay("x") + &decay("z");
+    problem(folder.path(), &rules, &event("t1", "x"), &[("oz", T1), ("o", 3.0), ("oz", 3.0)]);
+    let of_z = |t: f64| {
+        let z = (-K * t).exp();
+        (z + K - 1.0) * (1.0 - t * z)
+    };
+    let x = 2.0 * (-K).exp();
+    let expected = -(x - 1.0) * x + of_z(T1) + of_z(3.0);
+    for method in ["forward", "adjoint"] {
+        let (found, verdict) = judged(folder.path(), method, "k");
+        // Ten times the solver's tolerance.
+        assert!((found / expected - 1.0).abs() < 1e-7, "{method}: {found} {expected}");
+        assert_eq!(verdict, "pass", "{method}");
+        assert_eq!(judged(folder.path(), method, "t1").1, "gradient_missing", "{method}");
+    }
+}

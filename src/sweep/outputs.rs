@@ -71,6 +71,10 @@ impl Outputs {
             }
         };
         target.copy_from_slice(values);
+        let n = traveller.states().len();
+        for k in traveller.lost_directions() {
+            target[n * (1 + k)..][..n].fill(f64::NAN);
+        }
     }
 
     /// Takes the outputs of a stretch, the k-th of a batch; returns what the lane is at its end.

@@ -24,6 +24,8 @@ pub(super) struct Adjoint {
 struct PendingAdjoint {
     number: u32,
     t: f64,
+    /// Of its delay, beside what that does to the time.
+    delay: f64,
     values: Vec<f64>,
 }
 
@@ -47,6 +49,7 @@ impl Adjoint {
         for pending in &other.pending {
             let own = self.pending(pending.number);
             own.t += pending.t;
+            own.delay += pending.delay;
             add_values(&mut own.values, &pending.values);
         }
     }
@@ -57,7 +60,7 @@ impl Adjoint {
 
     fn pending(&mut self, number: u32) -> &mut PendingAdjoint {
         let place = self.pending.iter().position(|p| p.number == number).unwrap_or_else(|| {
-            self.pending.push(PendingAdjoint { number, t: 0.0, values: Vec::new() });
+            self.pending.push(PendingAdjoint { number, t: 0.0, delay: 0.0, values: Vec::new() });
             self.pending.len() - 1
         });
         &mut self.pending[place]
@@ -106,7 +109,7 @@ impl Adjoint {
                 let at = before.instant();
                 self.t += pending.t;
                 if let Some(delay) = &event.delay {
-                    self.add_formula(before, &at, delay, pending.t);
+                    self.add_formula(before, &at, delay, pending.t + pending.delay);
                 }
                 self.add_values(before, &at, &event.assignments, &pending.values);
             }
@@ -118,6 +121,10 @@ impl Adjoint {
                 let known: Option<Vec<f64>> =
                     pending.values.as_ref().map(|list| list.iter().map(|v| v.value).collect());
                 let values = self.undo_assign(before, &at, &event.assignments, known.as_deref());
+                if event.delay.is_some() && pending.t() == pending.triggered {
+                    // A delay of 0 that may grow: no derivative is known.
+                    self.pending(number).delay = f64::NAN;
+                }
                 if known.is_some() {
                     add_values(&mut self.pending(number).values, &values);
                 } else {

@@ -18,7 +18,7 @@ pub(super) struct Pending {
     pub(super) number: u32,
     pub(super) event: EventIdx,
     /// When it was triggered.
-    triggered: f64,
+    pub(super) triggered: f64,
     t: f64,
     t_tangents: Vec<f64>,
     /// What it assigns, where that was evaluated when it was triggered.
@@ -64,6 +64,8 @@ pub(super) struct Traveller<'a> {
     pub(super) t: f64,
     /// By direction.
     pub(super) t_tangents: Vec<f64>,
+    /// Directions along which no derivative is known any more; `values` have any numbers there.
+    is_lost: Vec<bool>,
     pub(super) period: PeriodIdx,
     /// Where it goes on until nothing changes any more.
     pub(super) settling: Option<Settling>,
@@ -102,6 +104,7 @@ impl<'a> Traveller<'a> {
             values,
             t,
             t_tangents: vec![0.0; bundle.directions.len()],
+            is_lost: vec![false; bundle.directions.len()],
             period: PeriodIdx(0),
             settling: None,
             relations: vec![false; events.relations().len()],
@@ -279,6 +282,21 @@ impl<'a> Traveller<'a> {
         }
     }
 
+    /// Forgets derivatives along directions: NaN at outputs from here on, rather than wrong ones.
+    pub(super) fn lose_directions(&mut self, is_lost: impl Fn(&Self, usize) -> bool) {
+        for k in 0..self.directions.len() {
+            if is_lost(self, k) {
+                self.is_lost[k] = true;
+                self.t_tangents[k] = 0.0;
+            }
+        }
+    }
+
+    /// Directions along which no derivative is known.
+    pub(super) fn lost_directions(&self) -> impl Iterator<Item = usize> + '_ {
+        (0..self.is_lost.len()).filter(|k| self.is_lost[*k])
+    }
+
     /// Does to the lane what happens.
     pub(super) fn apply(&mut self, happening: Happening) {
         let problem = self.problem;
@@ -315,6 +333,9 @@ impl<'a> Traveller<'a> {
                 let values =
                     pending.values.unwrap_or_else(|| self.evaluate_all(&event.assignments));
                 self.assign(&event.assignments, values);
+                // It was to happen at a time that moves otherwise than this one: a delay of 0 that may
+                // grow, or an output that stands still.
+                self.lose_directions(|own, k| own.t_tangents[k] != pending.t_tangents[k]);
             }
             Happening::Cancel(number) => self.pending.retain(|p| p.number != number),
         }
@@ -333,6 +354,7 @@ impl<'a> Traveller<'a> {
         let values = self.evaluate_all(&after.assignments);
         self.assign(&after.assignments, values);
         let n = self.problem.state_ids.len();
+        let mut heirs_of_lost = Vec::new();
         for (d, slot) in self.directions.iter().enumerate() {
             let [old, new] = [before, after].map(|p| p.slot_values[slot.position()]);
             if old == new {
@@ -340,6 +362,7 @@ impl<'a> Traveller<'a> {
             }
             let own: Vec<f64> = self.values[n * (1 + d)..][..n].to_vec();
             self.values[n * (1 + d)..][..n].fill(0.0);
+            let was_lost = std::mem::replace(&mut self.is_lost[d], false);
             if matches!(old, SlotValue::Number(_)) {
                 continue;
             }
@@ -347,11 +370,13 @@ impl<'a> Traveller<'a> {
                 let heir = self.problem.heir(parameter);
                 let place = self.directions.iter().position(|slot| Some(*slot) == heir);
                 if let Some(h) = place {
+                    heirs_of_lost.extend(was_lost.then_some(h));
                     let target = &mut self.values[n * (1 + h)..][..n];
                     target.iter_mut().zip(&own).for_each(|(t, x)| *t += weight * x);
                 }
             }
         }
+        heirs_of_lost.into_iter().for_each(|h| self.is_lost[h] = true);
         self.period = PeriodIdx::from_position(self.period.position() + 1);
     }
 

@@ -118,7 +118,9 @@ impl Walk<'_, '_> {
         let of_moving = |by_direction: &[f64]| -> Vec<f64> {
             let along = |slot: &SlotIdx| {
                 let place = traveller.directions.iter().position(|d| d == slot);
-                place.and_then(|d| by_direction.get(d)).copied().unwrap_or(0.0)
+                let along = place.and_then(|d| by_direction.get(d)).copied().unwrap_or(0.0);
+                // What is not known the traveller remembers: the engine would end the lane.
+                if along.is_nan() { 0.0 } else { along }
             };
             traveller.bundle.moving.iter().map(along).collect()
         };
@@ -351,6 +353,7 @@ impl Walk<'_, '_> {
                     // An output stands still and the stop does not: no derivative is known there.
                     *t = if stretch.ends_at_output && *own != 0.0 { f64::NAN } else { *own };
                 }
+                traveller.lose_directions(|own, k| own.t_tangents[k].is_nan());
                 for &happening in &phases[k].happenings {
                     traveller.apply(happening);
                 }

@@ -192,7 +192,7 @@ fn moving_times_are_refused() {
         let ran = run(folder.path(), &[command, "refill.yaml", "--order", "1", "--out", "none"]);
         let err = String::from_utf8_lossy(&ran.stderr);
         assert_eq!(ran.status.code(), Some(2), "{err}");
-        for part in ["--order 1", "times of events", "--hessian FILE.csv"] {
+        for part in ["--order 1", "the model has events", "--hessian FILE.csv"] {
             assert!(err.contains(part), "no {part:?} in {err}");
         }
         assert!(!folder.path().join("none").exists());
