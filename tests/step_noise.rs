@@ -1,5 +1,5 @@
 //! With `--steps adaptive`, states near the absolute tolerance hide no derivative that steps made for
-//! other states resolve.
+//! other states resolve; and where their own errors move with a parameter, the right gradient does not fail.
 //!
 //! Closed form: x and z decay at rate k, from 1 and from 1e-11; the row at t = 3 is ln z with measurement m
 //! and noise 1, so that the objective depends on k by (ln z - m)^2/2, whose derivative is -t (ln z - m), beside
@@ -16,23 +16,39 @@ const M: f64 = -20.0;
 const START: f64 = 1e-11;
 
 fn problem(folder: &Path) {
+    let rules = [("x", "1", "-1"), ("z", &format!("{START:e}"), "-1")];
+    let rows = format!("ox\tc\t1\t{T}\noz\tc\t{M}\t{T}\n");
+    write(folder, &rules, &rows, &format!("k\tlin\t0.01\t10\t{K}\t1\n"));
+}
+
+/// States with their starts, and the sign of k in their rates of change.
+fn write(folder: &Path, states: &[(&str, &str, &str)], rows: &str, parameters: &str) {
     let write = |name: &str, text: &str| fs::write(folder.join(name), text).unwrap();
-    let decay = |id: &str| {
-        format!(
-            r#"<rateRule variable="{id}"><math xmlns="http://www.w3.org/1998/Math/MathML"><apply><minus/>
-<apply><times/><ci>k</ci><ci>{id}</ci></apply></apply></math></rateRule>"#
-        )
+    let math = |content: &str| {
+        format!(r#"<math xmlns="http://www.w3.org/1998/Math/MathML">{content}</math>"#)
     };
+    let (mut ids, mut starts, mut rules) = (String::new(), String::new(), String::new());
+    for (id, start, sign) in states {
+        ids += &format!(r#"<parameter id="{id}" value="1" constant="false"/>"#);
+        let of_start = match start.parse::<f64>() {
+            Ok(number) => format!(
+                r#"<cn type="e-notation">{}</cn>"#,
+                format!("{number:e}").replace('e', "<sep/>")
+            ),
+            Err(_) => format!("<ci>{start}</ci>"),
+        };
+        starts +=
+            &format!(r#"<initialAssignment symbol="{id}">{}</initialAssignment>"#, math(&of_start));
+        let rate = format!("<apply><times/><cn>{sign}</cn><ci>k</ci><ci>{id}</ci></apply>");
+        rules += &format!(r#"<rateRule variable="{id}">{}</rateRule>"#, math(&rate));
+    }
     write(
         "m.xml",
         &format!(
             r#"<?xml version="1.0" encoding="UTF-8"?>
 <sbml xmlns="http://www.sbml.org/sbml/level3/version2/core" level="3" version="2"><model id="m"><listOfParameters>
-<parameter id="x" value="1" constant="false"/><parameter id="z" value="{START:e}" constant="false"/>
-<parameter id="k" value="1" constant="true"/></listOfParameters>
-<listOfRules>{}{}</listOfRules></model></sbml>"#,
-            decay("x"),
-            decay("z")
+{ids}<parameter id="k" value="1" constant="true"/><parameter id="x0" value="1" constant="true"/></listOfParameters>
+<listOfInitialAssignments>{starts}</listOfInitialAssignments><listOfRules>{rules}</listOfRules></model></sbml>"#
         ),
     );
     write(
@@ -41,20 +57,18 @@ fn problem(folder: &Path) {
          measurement_files: [mes.tsv]\n  condition_files: [con.tsv]\n  observable_files: [obs.tsv]\n",
     );
     write("con.tsv", "conditionId\nc\n");
-    write("obs.tsv", "observableId\tobservableFormula\tnoiseFormula\nox\tx\t1\noz\tln(z)\t1\n");
-    write(
-        "mes.tsv",
-        &format!(
-            "observableId\tsimulationConditionId\tmeasurement\ttime\nox\tc\t1\t{T}\noz\tc\t{M}\t{T}\n"
-        ),
-    );
-    write(
-        "par.tsv",
-        &format!(
-            "parameterId\tparameterScale\tlowerBound\tupperBound\tnominalValue\testimate\n\
-             k\tlin\t0.01\t10\t{K}\t1\n"
-        ),
-    );
+    let observables: String = states
+        .iter()
+        .map(|(id, ..)| match *id {
+            "x" => "ox\tx\t1\n".to_owned(),
+            id => format!("o{id}\tln({id})\t1\n"),
+        })
+        .collect();
+    write("obs.tsv", &format!("observableId\tobservableFormula\tnoiseFormula\n{observables}"));
+    let header = "observableId\tsimulationConditionId\tmeasurement\ttime\n";
+    write("mes.tsv", &format!("{header}{rows}"));
+    let header = "parameterId\tparameterScale\tlowerBound\tupperBound\tnominalValue\testimate\n";
+    write("par.tsv", &format!("{header}{parameters}"));
 }
 
 /// The file's verdict on k at the nominal point.
@@ -83,4 +97,43 @@ fn small_states_hide_nothing_that_steps_resolve() {
     assert_eq!(verdict(folder.path(), right), "pass");
     // Far more than the check's 5e-4, and than steps at a relative tolerance of 1e-8 make.
     assert_eq!(verdict(folder.path(), 1.01 * right), "fail");
+}
+
+/// z grows at rate k from x0, which is 1 to 30 absolute tolerances, so that the error of its start, relative
+/// to it, is anything and moves with x0: the row at 20 is ln z, whose derivative by log10 x0 is that of
+/// (ln x0 + 20 k - m)^2/2.
+#[test]
+fn errors_that_move_with_a_parameter_do_not_count_as_mistakes() {
+    let folder = tempfile::tempdir().unwrap();
+    let parameters = "k\tlog10\t0.1\t10\t1\t1\nx0\tlog10\t1e-12\t3e-11\t1e-11\t1\n";
+    write(folder.path(), &[("z", "x0", "1")], &format!("oz\tc\t0\t{}\n", 20), parameters);
+    let (mut points, mut right, mut wrong) =
+        ("point,k,x0\n".to_owned(), "point,k,x0\n".to_owned(), "point,k,x0\n".to_owned());
+    for i in 0..60 {
+        let (log_k, log_x0) = (-0.5 + f64::from(i % 7) / 7.0, -12.0 + 1.47 * f64::from(i) / 60.0);
+        let k = 10_f64.powf(log_k);
+        let residual = std::f64::consts::LN_10 * log_x0 + 20.0 * k;
+        let by = |slope: f64| residual * slope * std::f64::consts::LN_10;
+        points += &format!("{i},{log_k},{log_x0}\n");
+        right += &format!("{i},{:e},{:e}\n", by(20.0 * k), by(1.0));
+        wrong += &format!("{i},{:e},{:e}\n", 1.1 * by(20.0 * k), 1.1 * by(1.0));
+    }
+    fs::write(folder.path().join("points.csv"), points).unwrap();
+    for (gradient, expected) in [(right, "no"), (wrong, "yes")] {
+        fs::write(folder.path().join("gradients.csv"), gradient).unwrap();
+        let ran = Command::new(env!("CARGO_BIN_EXE_gradsweep"))
+            .current_dir(folder.path())
+            .env("NODEVICE_SELECT", "1")
+            .args(["sweep", ".", "--engine", "cpu", "--steps", "adaptive", "--at", "points.csv"])
+            .args(["--gradient", "gradients.csv", "--out", "out", "--overwrite"])
+            .output()
+            .unwrap();
+        let table = folder.path().join("out/parameters.csv");
+        let mut reader = csv::Reader::from_path(table)
+            .unwrap_or_else(|_| panic!("{}", String::from_utf8_lossy(&ran.stderr)));
+        for row in reader.deserialize() {
+            let row: std::collections::BTreeMap<String, String> = row.unwrap();
+            assert_eq!(row["consistent_failure"], expected, "{row:?}");
+        }
+    }
 }

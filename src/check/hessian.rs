@@ -340,7 +340,7 @@ impl AtPoint<'_> {
                     allowance,
                     negligible: negligible(
                         self.result.objective.unwrap_or_default(),
-                        self.unit_step(row) * self.unit_step(column),
+                        self.wide_step(row) * self.wide_step(column),
                     ),
                     base: self.result.objective.err(),
                     plus: sides[0],
@@ -361,6 +361,11 @@ impl AtPoint<'_> {
 
     fn unit_step(&self, parameter: ParameterIdx) -> f64 {
         unit_step(&self.evaluator.problem().parameters, self.theta_scaled, parameter)
+    }
+
+    fn wide_step(&self, parameter: ParameterIdx) -> f64 {
+        let place = parameter.position();
+        self.evaluator.problem().parameters[place].wide_step(self.theta_scaled[place])
     }
 
     /// The estimate of the i-th component's derivative, and what a file may be off by.

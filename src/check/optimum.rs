@@ -152,7 +152,8 @@ pub fn judge_optimum(
         let allowance = point.allowances.map_or(0.0, |a| a[cell.parameter.position()]);
         let value = point.theta[place];
         let unit = parameters[place].unit_step(value);
-        let negligible = negligible(result.objective.unwrap_or_default(), unit);
+        let wide = parameters[place].wide_step(value);
+        let negligible = negligible(result.objective.unwrap_or_default(), wide);
         let cell = &judged_by_small_steps(cell, &pairs, (allowance, unit, negligible), criteria);
         let fisher = point.fisher.map_or(f64::NAN, |f| f[place]);
         let room = Room::new(&parameters[place], value);
@@ -379,6 +380,7 @@ mod tests {
             adjoint_gradient: None,
             gradient_magnitudes: None,
             tight_gradient: None,
+            difference_changes: None,
             probes: eps.iter().map(pair).collect(),
             refinements: Vec::new(),
             predictions: Vec::new(),

@@ -156,7 +156,10 @@ pub(super) fn judge_parts<E: From<EngineError>>(
                             parameter,
                             cells: cells(
                                 (point, parameter, j),
-                                unit_step(known, &points[i], parameter),
+                                (unit_step(known, &points[i], parameter), {
+                                    let place = parameter.position();
+                                    known[place].wide_step(points[i][place])
+                                }),
                                 (parts, result),
                                 &reached[b * block + j],
                                 plan,
@@ -178,7 +181,7 @@ pub(super) fn judge_parts<E: From<EngineError>>(
 /// The cells of the j-th parameter that was evaluated.
 fn cells(
     (point, parameter, j): (PointIdx, ParameterIdx, usize),
-    unit: f64,
+    (unit, wide): (f64, f64),
     (parts, result): (&PointParts, &PointResult),
     reached: &[bool],
     plan: &CheckPlan,
@@ -197,7 +200,7 @@ fn cells(
                 gradient,
                 estimate,
                 allowance: (source.allowance)(point, parameter, part, own),
-                negligible: negligible(result.objective.unwrap_or_default(), unit),
+                negligible: negligible(result.objective.unwrap_or_default(), wide),
                 base: result.objective.err(),
                 plus: side(&ladder, |rung| rung.forward),
                 minus: side(&ladder, |rung| rung.backward),

@@ -400,7 +400,10 @@ pub fn judge_point(
                 gradient: value,
                 estimate,
                 allowance: allowances.map_or(0.0, |a| a[parameter.position()]),
-                negligible: negligible(result.objective.unwrap_or_default(), unit),
+                negligible: negligible(
+                    result.objective.unwrap_or_default(),
+                    known[parameter.position()].wide_step(theta_scaled[parameter.position()]),
+                ),
                 base: result.objective.err(),
                 plus: side(&all, |pair| pair.plus),
                 minus: side(&all, |pair| pair.minus),

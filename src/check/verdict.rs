@@ -180,13 +180,13 @@ impl Cell {
 }
 
 /// Part of the objective, or of 1 where that is larger, by which a derivative that matters changes it over
-/// the parameter's unit step.
+/// what the parameter may well move by.
 const MATTERS: f64 = 1e-3;
 
 /// The derivative that changes the objective by a thousandth of it (of 1, where that is more: objectives are
-/// log-likelihoods) over a step that is neither small nor large for the parameter.
-pub(super) fn negligible(objective: f64, unit_step: f64) -> f64 {
-    MATTERS * objective.abs().max(1.0) / unit_step
+/// log-likelihoods) over the parameter's [wide step](crate::model::EstimatedParameter::wide_step).
+pub(super) fn negligible(objective: f64, wide_step: f64) -> f64 {
+    MATTERS * objective.abs().max(1.0) / wide_step
 }
 
 /// Multiple of its noise above which an estimate is not zero, however wide its bound.

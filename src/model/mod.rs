@@ -70,6 +70,15 @@ impl EstimatedParameter {
         if unit.is_normal() { unit } else { 1.0 }
     }
 
+    /// What the parameter may well move by: its unit step, or a tenth of the distance of its bounds where
+    /// that is more. A value of 1e-12 between 0 and 10 tells nothing of what it may become.
+    pub fn wide_step(&self, theta_scaled: f64) -> f64 {
+        let unit = self.unit_step(theta_scaled);
+        let width = self.upper_scaled - self.lower_scaled;
+        let is_telling = self.scale == ParameterScale::Lin && width.is_finite();
+        if is_telling { unit.max(0.1 * width) } else { unit }
+    }
+
     /// Whether a value on the parameter scale stands for a number: finite, or -inf for 0 on a
     /// logarithmic scale.
     pub fn has_place_for(&self, theta_scaled: f64) -> bool {
@@ -375,6 +384,15 @@ mod tests {
         assert_eq!(lin([-3.0, 3.0], 1e-9), 0.1 * 6.0);
         assert_eq!(lin([0.0, 2.0], 0.0), 0.2);
         assert_eq!(lin(infinite, -7.0), 7.0);
+        let wide = |scale, [lower_scaled, upper_scaled]: [f64; 2], theta: f64| {
+            let id = "k".to_owned();
+            EstimatedParameter { id, scale, lower_scaled, upper_scaled, nominal_scaled: None }
+                .wide_step(theta)
+        };
+        assert_eq!(wide(ParameterScale::Lin, [0.0, 10.0], 1e-12), 1.0);
+        assert_eq!(wide(ParameterScale::Lin, [0.0, 10.0], 7.0), 7.0);
+        assert_eq!(wide(ParameterScale::Lin, infinite, 7.0), 7.0);
+        assert_eq!(wide(ParameterScale::Log10, [-50.0, 50.0], 7.0), 1.0);
         for (bounds, theta) in [(infinite, 0.0), ([1.0, 1.0], 1.0), ([0.0, 1.0], 1e-320)] {
             assert_eq!(lin(bounds, theta), 1.0, "{bounds:?}, {theta}");
         }

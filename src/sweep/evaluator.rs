@@ -9,7 +9,7 @@ use super::result::{GradientMethod, PointResult, ProbePair};
 use super::second::SecondOrder;
 use crate::engine::{Engine, EngineError, Kernel, Timeline};
 use crate::index::{ParameterIdx, SimulationIdx, StateIdx};
-use crate::model::OdeProblem;
+use crate::model::{EstimatedParameter, OdeProblem};
 use crate::objective::Objective;
 use rayon::prelude::*;
 use std::sync::Arc;
@@ -111,6 +111,41 @@ pub(super) struct Probed {
 /// Further eps to try for a cell, given the point on the parameter scale and the cell's pairs so far;
 /// asked again once they are there.
 pub type Refine<'a> = dyn Fn(&[f64], &[ProbePair]) -> Vec<f64> + Sync + 'a;
+
+/// The step, of those there are, whose differences are compared with those at tighter tolerances: large, so
+/// that what they change by is no rounding, and small beside what functions of log-parameters turn over.
+fn compared_eps(eps: &[f64]) -> Option<f64> {
+    const WANTED: f64 = 0.1;
+    let distance = |eps: &f64| (eps / WANTED).ln().abs();
+    eps.iter().copied().min_by(|a, b| distance(a).total_cmp(&distance(b)))
+}
+
+/// By how much the differences of that step differ, by estimated parameter; 0 where the step is beyond
+/// what a linear parameter may be.
+fn difference_changes(
+    (parameters, theta): (&[EstimatedParameter], &[f64]),
+    own: &PointResult,
+    tight: &PointResult,
+    eps: f64,
+) -> Vec<f64> {
+    let mut changes = vec![0.0; parameters.len()];
+    for theirs in &tight.probes {
+        let place = theirs.parameter.position();
+        if parameters[place].unit_step(theta[place]) < eps {
+            continue;
+        }
+        let is_same = |own: &&ProbePair| own.parameter == theirs.parameter && own.eps == eps;
+        let Some(own) = own.probes.iter().find(is_same) else { continue };
+        let change = [
+            own.paired_central - theirs.paired_central,
+            own.paired_forward - theirs.paired_forward,
+            own.paired_backward - theirs.paired_backward,
+        ];
+        let change = change.into_iter().find(|change| change.is_finite()).unwrap_or(0.0);
+        changes[place] = change.abs();
+    }
+    changes
+}
 
 /// Asks for nothing.
 pub fn no_refinement(_: &[f64], _: &[ProbePair]) -> Vec<f64> {
@@ -315,9 +350,17 @@ impl<'p> Evaluator<'p> {
             }
             return Ok(all);
         }
-        let tight = match &self.tight {
-            Some(tight) => Some(tight.evaluate(points, &[], &[], &no_refinement)?.points),
-            None => None,
+        // Where all replay the same steps, differences change as the gradient does.
+        let compared: Option<f64> = match self.settings.steps {
+            StepMode::Shared => None,
+            StepMode::Adaptive => compared_eps(eps),
+        };
+        let tight = match (&self.tight, compared) {
+            (Some(tight), Some(eps)) => {
+                Some(tight.evaluate(points, parameters, &[eps], &no_refinement)?.points)
+            }
+            (Some(tight), None) => Some(tight.evaluate(points, &[], &[], &no_refinement)?.points),
+            (None, _) => None,
         };
         let mut parts = Vec::with_capacity(1 + self.others.len());
         let mut first = 0;
@@ -343,7 +386,12 @@ impl<'p> Evaluator<'p> {
                 Err(parts) => sums(&parts).into_owned(),
             },
         };
-        for (result, theirs) in evaluated.points.iter_mut().zip(tight.into_iter().flatten()) {
+        let tight = tight.into_iter().flatten();
+        for ((result, theirs), theta) in evaluated.points.iter_mut().zip(tight).zip(points) {
+            if let Some(eps) = compared {
+                let at = (self.problem.parameters.as_slice(), theta.as_slice());
+                result.difference_changes = Some(difference_changes(at, result, &theirs, eps));
+            }
             result.tight_gradient = theirs.gradient.or(theirs.adjoint_gradient);
         }
         Ok(evaluated)

@@ -84,6 +84,9 @@ pub struct PointResult {
     /// The gradient at tighter tolerances, where the evaluator has them and the point does not fail: by
     /// forward tangents if there is one by them, else by adjoints.
     pub tight_gradient: Option<Vec<f64>>,
+    /// By how much a difference over one step changes at tighter tolerances, by estimated parameter; 0 of
+    /// those that were not asked for or have no value. There where copies choose their own steps.
+    pub difference_changes: Option<Vec<f64>>,
     /// `[parameter][eps]`, flat, in the order asked for; empty where the point failed.
     pub probes: Vec<ProbePair>,
     /// Differences with further eps, of the parameters for which they were asked.
@@ -181,12 +184,17 @@ impl PointResult {
         }
     }
 
-    /// By how much the components of the own gradient change at tighter tolerances: about its
-    /// discretisation error. None where that was not asked for, or a run failed.
+    /// By how much the components of the own gradient, or differences where they tell more, change at
+    /// tighter tolerances: about their discretisation error. None where that was not asked for, or a run
+    /// failed.
     pub fn discretisation_change(&self) -> Option<Vec<f64>> {
         let own = self.gradient.as_ref().or(self.adjoint_gradient.as_ref())?;
         let tight = self.tight_gradient.as_ref()?;
-        Some(own.iter().zip(tight).map(|(own, tight)| (own - tight).abs()).collect())
+        let of_gradient = own.iter().zip(tight).map(|(own, tight)| (own - tight).abs());
+        Some(match &self.difference_changes {
+            Some(changes) => of_gradient.zip(changes).map(|(g, d)| g.max(*d)).collect(),
+            None => of_gradient.collect(),
+        })
     }
 
     /// Adds what a further model gives at the same point; `before` counts the simulations and rows

@@ -114,6 +114,7 @@ impl Scorer<'_> {
             adjoint_gradient: None,
             gradient_magnitudes: None,
             tight_gradient: None,
+            difference_changes: None,
             probes: Vec::new(),
             refinements: Vec::new(),
             predictions: Vec::new(),

@@ -155,6 +155,7 @@ impl Writer {
             &point.adjoint_gradient,
             &point.gradient_magnitudes,
             &point.tight_gradient,
+            &point.difference_changes,
         ] {
             self.some(gradient.as_ref(), |out, values| out.list(values, Writer::f64));
         }
@@ -270,6 +271,7 @@ impl<'a> Reader<'a> {
             adjoint_gradient: self.some(|from| from.list(Reader::f64))?,
             gradient_magnitudes: self.some(|from| from.list(Reader::f64))?,
             tight_gradient: self.some(|from| from.list(Reader::f64))?,
+            difference_changes: self.some(|from| from.list(Reader::f64))?,
             probes: self.list(Reader::pair)?,
             refinements: self.list(Reader::pair)?,
             predictions: Vec::new(),
@@ -318,6 +320,7 @@ pub(super) mod tests {
             adjoint_gradient: k.is_multiple_of(3).then(|| vec![-0.5]),
             gradient_magnitudes: k.is_multiple_of(2).then(|| vec![3.0]),
             tight_gradient: (!k.is_multiple_of(2)).then(Vec::new),
+            difference_changes: k.is_multiple_of(5).then(|| vec![0.0, 1e-7]),
             probes: (0..k % 4).map(pair).collect(),
             refinements: (0..values.len()).map(pair).collect(),
             predictions: Vec::new(),

@@ -35,6 +35,7 @@ fn point_fits(point: &PointResult, grid: Grid<'_>, (simulations, rows): (usize, 
         &point.adjoint_gradient,
         &point.gradient_magnitudes,
         &point.tight_gradient,
+        &point.difference_changes,
     ];
     let cells = grid.parameters.iter().flat_map(|p| grid.eps.iter().map(move |e| (*p, *e)));
     let is_grid = point.probes.is_empty()
@@ -77,6 +78,7 @@ mod tests {
             adjoint_gradient: None,
             gradient_magnitudes: None,
             tight_gradient: None,
+            difference_changes: None,
             probes: parameters
                 .iter()
                 .flat_map(|p| grid.eps.iter().map(move |e| (*p, *e)))
@@ -95,6 +97,7 @@ mod tests {
         assert!(!fits(&|point| point.below_atol = vec![StateIdx(2)]));
         assert!(!fits(&|point| point.gradient = Some(vec![0.0])));
         assert!(!fits(&|point| point.tight_gradient = Some(Vec::new())));
+        assert!(!fits(&|point| point.difference_changes = Some(vec![0.0])));
         assert!(!fits(&|point| point.probes.truncate(3)));
         assert!(!fits(&|point| point.probes.swap(0, 1)));
         assert!(!fits(&|point| point.refinements[0].parameter = ParameterIdx(1)));

@@ -21,7 +21,7 @@ use std::io::{self, BufReader, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-const MAGIC: &[u8; 8] = b"gsweepj1";
+const MAGIC: &[u8; 8] = b"gsweepj2";
 const DIGEST: usize = 16;
 /// Before the content of a record.
 const PREFIX: usize = 4 + DIGEST;
