@@ -210,8 +210,8 @@ pub const DISCRETISATION_FACTOR: f64 = 2.0;
 
 /// The errors that the program's own gradient may have at a point where copies choose their own
 /// steps: it is the derivative of the base's steps, the differences are of a function whose steps
-/// follow θ too. Both are off from the model's derivative by about what the gradient changes by at
-/// tighter tolerances, where the evaluator has told that.
+/// follow θ too. Both are off from the model's derivative by about what the gradient, or a difference,
+/// changes by at tighter tolerances, where the evaluator has told that.
 ///
 /// Copies that replay the base's steps are of the very function that the gradient is the derivative of.
 pub fn own_allowance(_: PointIdx, result: &PointResult) -> Option<Vec<f64>> {

@@ -18,7 +18,7 @@ use std::process::ExitCode;
 ///
 /// For each parameter: the smallest relative error that a sweep over as many random points calls a
 /// consistent failure with a probability of 99.9 %. It follows from the bounds on the differences, and
-/// with --steps adaptive from what our own gradient changes by at tighter tolerances; no gradient is
+/// with --steps adaptive from what gradient and differences change by at tighter tolerances; no gradient is
 /// judged.
 #[derive(Debug, Args)]
 #[command(mut_arg("gradient", |a| a.hide(true)), mut_arg("gradient_rtol", |a| a.hide(true)))]
