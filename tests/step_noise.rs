@@ -104,36 +104,52 @@ fn small_states_hide_nothing_that_steps_resolve() {
 /// (ln x0 + 20 k - m)^2/2.
 #[test]
 fn errors_that_move_with_a_parameter_do_not_count_as_mistakes() {
-    let folder = tempfile::tempdir().unwrap();
-    let parameters = "k\tlog10\t0.1\t10\t1\t1\nx0\tlog10\t1e-12\t3e-11\t1e-11\t1\n";
-    write(folder.path(), &[("z", "x0", "1")], &format!("oz\tc\t0\t{}\n", 20), parameters);
-    let (mut points, mut right, mut wrong) =
-        ("point,k,x0\n".to_owned(), "point,k,x0\n".to_owned(), "point,k,x0\n".to_owned());
-    for i in 0..60 {
-        let (log_k, log_x0) = (-0.5 + f64::from(i % 7) / 7.0, -12.0 + 1.47 * f64::from(i) / 60.0);
-        let k = 10_f64.powf(log_k);
-        let residual = std::f64::consts::LN_10 * log_x0 + 20.0 * k;
-        let by = |slope: f64| residual * slope * std::f64::consts::LN_10;
-        points += &format!("{i},{log_k},{log_x0}\n");
-        right += &format!("{i},{:e},{:e}\n", by(20.0 * k), by(1.0));
-        wrong += &format!("{i},{:e},{:e}\n", 1.1 * by(20.0 * k), 1.1 * by(1.0));
-    }
-    fs::write(folder.path().join("points.csv"), points).unwrap();
-    for (gradient, expected) in [(right, "no"), (wrong, "yes")] {
-        fs::write(folder.path().join("gradients.csv"), gradient).unwrap();
-        let ran = Command::new(env!("CARGO_BIN_EXE_gradsweep"))
-            .current_dir(folder.path())
-            .env("NODEVICE_SELECT", "1")
-            .args(["sweep", ".", "--engine", "cpu", "--steps", "adaptive", "--at", "points.csv"])
-            .args(["--gradient", "gradients.csv", "--out", "out", "--overwrite"])
-            .output()
-            .unwrap();
-        let table = folder.path().join("out/parameters.csv");
-        let mut reader = csv::Reader::from_path(table)
-            .unwrap_or_else(|_| panic!("{}", String::from_utf8_lossy(&ran.stderr)));
-        for row in reader.deserialize() {
-            let row: std::collections::BTreeMap<String, String> = row.unwrap();
-            assert_eq!(row["consistent_failure"], expected, "{row:?}");
+    for scale in ["log10", "lin"] {
+        let folder = tempfile::tempdir().unwrap();
+        let parameters = format!("k\tlog10\t0.1\t10\t1\t1\nx0\t{scale}\t1e-12\t3e-11\t1e-11\t1\n");
+        write(folder.path(), &[("z", "x0", "1")], "oz\tc\t0\t20\n", &parameters);
+        let header = "point,k,x0\n";
+        let [mut points, mut right, mut wrong] = [(); 3].map(|()| header.to_owned());
+        for i in 0..60 {
+            let (log_k, log_x0) =
+                (-0.5 + f64::from(i % 7) / 7.0, -12.0 + 1.47 * f64::from(i) / 60.0);
+            let (k, x0) = (10_f64.powf(log_k), 10_f64.powf(log_x0));
+            let residual = x0.ln() + 20.0 * k;
+            let by_log_k = residual * 20.0 * k * std::f64::consts::LN_10;
+            let (x0, by_x0) = match scale {
+                "lin" => (x0, residual / x0),
+                _ => (log_x0, residual * std::f64::consts::LN_10),
+            };
+            points += &format!("{i},{log_k},{x0:e}\n");
+            right += &format!("{i},{by_log_k:e},{by_x0:e}\n");
+            wrong += &format!("{i},{:e},{:e}\n", 1.1 * by_log_k, 1.1 * by_x0);
+        }
+        fs::write(folder.path().join("points.csv"), points).unwrap();
+        for (gradient, expected) in [(right, "no"), (wrong, "yes")] {
+            let called = called(folder.path(), &gradient);
+            let expected = ["k", "x0"].map(|id| (id.to_owned(), expected.to_owned()));
+            assert_eq!(called, expected, "{scale}");
         }
     }
+}
+
+/// Which parameters fail consistently with a gradient at the folder's points.
+fn called(folder: &Path, gradient: &str) -> Vec<(String, String)> {
+    fs::write(folder.join("gradients.csv"), gradient).unwrap();
+    let ran = Command::new(env!("CARGO_BIN_EXE_gradsweep"))
+        .current_dir(folder)
+        .env("NODEVICE_SELECT", "1")
+        .args(["sweep", ".", "--engine", "cpu", "--steps", "adaptive", "--at", "points.csv"])
+        .args(["--gradient", "gradients.csv", "--out", "out", "--overwrite"])
+        .output()
+        .unwrap();
+    let mut reader = csv::Reader::from_path(folder.join("out/parameters.csv"))
+        .unwrap_or_else(|_| panic!("{}", String::from_utf8_lossy(&ran.stderr)));
+    reader
+        .deserialize()
+        .map(|row| {
+            let row: std::collections::BTreeMap<String, String> = row.unwrap();
+            (row["parameter"].clone(), row["consistent_failure"].clone())
+        })
+        .collect()
 }

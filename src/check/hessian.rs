@@ -6,8 +6,8 @@
 use super::attribution::Finding;
 use super::estimate::{Differences as Kind, Estimate, NOISE_FACTOR, Rung};
 use super::hessian_marks::{HessianMark, MarkCounts, Suspect};
-use super::parts::{PartCell, WorstCell, checked_estimate, rung};
-use super::run::{CheckPlan, CheckSummary, unit_step};
+use super::parts::{PartCell, WorstCell, checked_estimate, part_rung};
+use super::run::{CheckPlan, CheckSummary, DISCRETISATION_FACTOR, unit_step, wide_step};
 use super::statistics::{CellSummary, ParameterStatistics, adjust, parameter_statistics};
 use super::verdict::{Cell, Side, Verdict, VerdictKind, judge, negligible};
 use crate::engine::EngineError;
@@ -364,8 +364,7 @@ impl AtPoint<'_> {
     }
 
     fn wide_step(&self, parameter: ParameterIdx) -> f64 {
-        let place = parameter.position();
-        self.evaluator.problem().parameters[place].wide_step(self.theta_scaled[place])
+        wide_step(&self.evaluator.problem().parameters, self.theta_scaled, parameter)
     }
 
     /// The estimate of the i-th component's derivative, and what a file may be off by.
@@ -375,7 +374,7 @@ impl AtPoint<'_> {
         column: ParameterIdx,
         (k, i): (usize, usize),
     ) -> (Option<Estimate>, f64) {
-        let rung = |pair: &&GradientPairs| rung(pair.eps, &pair.components[i]);
+        let rung = |pair: &&GradientPairs| part_rung(pair.eps, &pair.components[i]);
         let ladder: Vec<Rung> = pairs.iter().map(rung).collect();
         let estimate = checked_estimate(&ladder, self.unit_step(column));
         // Rounding errors are those of the terms' last digits over the step.
@@ -409,7 +408,12 @@ impl AtPoint<'_> {
         let rounding = self.own.hessian.noise.get(place).copied().unwrap_or(0.0);
         let size = estimate.map_or(0.0, |e| e.value.abs());
         let magnitude = own.map_or(size, |(_, magnitude)| magnitude).max(size);
-        (estimate, 2.0 * change + self.source.rtol() * magnitude + FIRST_DERIVATIVES * rounding)
+        (
+            estimate,
+            DISCRETISATION_FACTOR * change
+                + self.source.rtol() * magnitude
+                + FIRST_DERIVATIVES * rounding,
+        )
     }
 
     /// Our own matrix as an estimate whose error is that of rounding, and what a file may be off by.
@@ -438,7 +442,7 @@ impl AtPoint<'_> {
             is_kink: false,
             differences: Kind::Central,
         };
-        (Some(estimate), 2.0 * tight + self.source.rtol() * magnitude)
+        (Some(estimate), DISCRETISATION_FACTOR * tight + self.source.rtol() * magnitude)
     }
 
     fn mark(

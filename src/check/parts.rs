@@ -2,10 +2,11 @@
 
 use super::estimate::{Differences as Kind, Estimate, Ladder, Rung};
 use super::one_sided::estimate_from_either;
-use super::run::{CheckPlan, STEP_FACTOR, ladder_in_units, unit_step};
+use super::run::{CheckPlan, STEP_FACTOR, ladder_in_units, unit_step, wide_step};
 use super::verdict::{Cell, Side, Verdict, VerdictKind, judge, negligible};
 use crate::engine::EngineError;
 use crate::index::{ParameterIdx, PointIdx};
+use crate::objective::Measure;
 use crate::sweep::{Differences, Evaluator, Partition, PointParts, PointResult};
 use rayon::prelude::*;
 use std::cmp::Ordering;
@@ -129,6 +130,11 @@ pub(super) fn judge_parts<E: From<EngineError>>(
     let wants = |theta: &[f64], parameter, ladder: &[(f64, Differences)]| {
         plan.part_wants_further(ladder, unit_step(known, theta, parameter))
     };
+    // Residuals are in units of their noise, whatever the objective is.
+    let scale = |result: &PointResult| match partition.measure {
+        Measure::Likelihood => result.objective.unwrap_or_default(),
+        Measure::Residual => 1.0,
+    };
     let mut effort = Effort::default();
     for (number, points) in theta_scaled.chunks(chunk).enumerate() {
         for (b, parameters) in plan.parameters.chunks(block).enumerate() {
@@ -156,10 +162,13 @@ pub(super) fn judge_parts<E: From<EngineError>>(
                             parameter,
                             cells: cells(
                                 (point, parameter, j),
-                                (unit_step(known, &points[i], parameter), {
-                                    let place = parameter.position();
-                                    known[place].wide_step(points[i][place])
-                                }),
+                                (
+                                    unit_step(known, &points[i], parameter),
+                                    negligible(
+                                        scale(result),
+                                        wide_step(known, &points[i], parameter),
+                                    ),
+                                ),
                                 (parts, result),
                                 &reached[b * block + j],
                                 plan,
@@ -181,7 +190,7 @@ pub(super) fn judge_parts<E: From<EngineError>>(
 /// The cells of the j-th parameter that was evaluated.
 fn cells(
     (point, parameter, j): (PointIdx, ParameterIdx, usize),
-    (unit, wide): (f64, f64),
+    (unit, negligible): (f64, f64),
     (parts, result): (&PointParts, &PointResult),
     reached: &[bool],
     plan: &CheckPlan,
@@ -192,7 +201,7 @@ fn cells(
         .filter(|part| reached[*part])
         .map(|part| {
             let ladder: Vec<Rung> =
-                pairs.iter().map(|pair| rung(pair.eps, &pair.parts[part])).collect();
+                pairs.iter().map(|pair| part_rung(pair.eps, &pair.parts[part])).collect();
             let estimate = checked_estimate(&ladder, unit);
             let own = parts.gradient.get(j * reached.len() + part).copied().unwrap_or(f64::NAN);
             let gradient = (source.gradient)(point, parameter, part, own);
@@ -200,7 +209,7 @@ fn cells(
                 gradient,
                 estimate,
                 allowance: (source.allowance)(point, parameter, part, own),
-                negligible: negligible(result.objective.unwrap_or_default(), wide),
+                negligible,
                 base: result.objective.err(),
                 plus: side(&ladder, |rung| rung.forward),
                 minus: side(&ladder, |rung| rung.backward),
@@ -219,14 +228,6 @@ fn side(ladder: &Ladder, difference: impl Fn(&Rung) -> f64) -> Side {
 /// Distance between differences of two neighbouring steps over that to an estimate from larger steps
 /// above which they say nothing against it.
 const AGREEMENT: f64 = 0.1;
-
-impl CheckPlan {
-    /// [`wants_further`](Self::wants_further) of a part's differences.
-    pub(super) fn part_wants_further(&self, ladder: &[(f64, Differences)], unit: f64) -> bool {
-        let ladder: Vec<Rung> = ladder.iter().map(|(eps, d)| rung(*eps, d)).collect();
-        self.wants_further(&ladder, unit)
-    }
-}
 
 /// The estimate of a derivative by a parameter with this unit step, on the parameter scale.
 pub(super) fn checked_estimate(ladder: &Ladder, unit: f64) -> Option<Estimate> {
@@ -271,7 +272,7 @@ fn checked(estimate: Estimate, ladder: &Ladder) -> Estimate {
     Estimate { bound, floor: estimate.floor + f64::MIN_POSITIVE, ..estimate }
 }
 
-pub(super) fn rung(eps: f64, differences: &Differences) -> Rung {
+pub(super) fn part_rung(eps: f64, differences: &Differences) -> Rung {
     Rung {
         eps,
         forward: differences.forward,

@@ -5,6 +5,7 @@ use super::averaged::{averaging_eps, estimate_of_all, is_worth_averaging};
 use super::diagnosis::Diagnosis;
 use super::estimate::{Estimate, Ladder, Rung};
 use super::one_sided::estimate_from_either;
+use super::parts::part_rung;
 use super::statistics::{EpsStatistics, ParameterStatistics};
 use super::table::{CheckRow, Label, best_rows, rows};
 use super::tally::Tally;
@@ -12,8 +13,10 @@ use super::verdict::{Cell, Criteria, Side, Verdict, judge, negligible};
 use super::votes::NoiseOrigin;
 use crate::engine::EngineError;
 use crate::index::{ParameterIdx, PointIdx, StateIdx};
-use crate::model::{EstimatedParameter, OdeProblem};
-use crate::sweep::{EvaluatedChunk, Evaluator, Failure, GradientMethod, PointResult, ProbePair};
+use crate::model::{EstimatedParameter, FAR_FROM_1, OdeProblem};
+use crate::sweep::{
+    Differences, EvaluatedChunk, Evaluator, Failure, GradientMethod, PointResult, ProbePair,
+};
 use rayon::prelude::*;
 use std::collections::BTreeMap;
 
@@ -35,8 +38,6 @@ pub struct CheckPlan {
 /// the grid leaves an estimate less certain than [`WANTED_CERTAINTY`]: large ones, whose rounding
 /// errors are small, close enough to each other for extrapolation.
 const FURTHER_EPS: [f64; 7] = [4e-1, 2e-1, 1e-1, 5e-2, 2.5e-2, 1.25e-2, 6.25e-3];
-/// Factor from 1 beyond which a unit step makes the grid another one.
-const FAR_FROM_1: f64 = 10.0;
 /// Bound over estimate above which further steps are tried.
 const WANTED_CERTAINTY: f64 = 1e-5;
 
@@ -101,6 +102,12 @@ impl CheckPlan {
         let is_uncertain = |e: Estimate| !(e.bound <= WANTED_CERTAINTY * e.value.abs());
         ladder.len() >= 2
             && (within.len() < 2 || estimate_from_either(&within).is_none_or(is_uncertain))
+    }
+
+    /// [`wants_further`](Self::wants_further) of a part's differences.
+    pub(super) fn part_wants_further(&self, ladder: &[(f64, Differences)], unit: f64) -> bool {
+        let ladder: Vec<Rung> = ladder.iter().map(|(eps, d)| part_rung(*eps, d)).collect();
+        self.wants_further(&ladder, unit)
     }
 
     /// Further steps on the parameter scale of a parameter with this unit. Where it is far from 1 the
@@ -349,7 +356,7 @@ pub fn judge_all<E>(
                 summary.points += 1;
                 summary.add(result);
                 facts.push(PointFacts {
-                    objective: result.objective.unwrap_or_default(),
+                    objective: result.objective.unwrap_or(f64::NAN),
                     steps: result.steps,
                 });
                 for (tally, judged) in tallies.iter_mut().zip(&judged) {
@@ -402,7 +409,7 @@ pub fn judge_point(
                 allowance: allowances.map_or(0.0, |a| a[parameter.position()]),
                 negligible: negligible(
                     result.objective.unwrap_or_default(),
-                    known[parameter.position()].wide_step(theta_scaled[parameter.position()]),
+                    wide_step(known, theta_scaled, parameter),
                 ),
                 base: result.objective.err(),
                 plus: side(&all, |pair| pair.plus),
@@ -425,7 +432,7 @@ pub(super) fn ladder_in_units(rungs: impl IntoIterator<Item = Rung>, unit: f64) 
 }
 
 fn noise_origin<'a>(pairs: impl IntoIterator<Item = &'a ProbePair>) -> NoiseOrigin {
-    match pairs.into_iter().any(|pair| pair.step_noise != 0.0) {
+    match pairs.into_iter().any(|pair| pair.step_noise > 0.0) {
         true => NoiseOrigin::Tolerances,
         false => NoiseOrigin::Rounding,
     }
@@ -437,6 +444,14 @@ pub(super) fn unit_step(
     parameter: ParameterIdx,
 ) -> f64 {
     known[parameter.position()].unit_step(theta_scaled[parameter.position()])
+}
+
+pub(super) fn wide_step(
+    known: &[EstimatedParameter],
+    theta_scaled: &[f64],
+    parameter: ParameterIdx,
+) -> f64 {
+    known[parameter.position()].wide_step(theta_scaled[parameter.position()])
 }
 
 pub(super) fn rung(pair: &ProbePair) -> Rung {

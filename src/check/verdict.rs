@@ -154,8 +154,8 @@ pub struct Cell {
     /// NaN where it is absent.
     pub gradient: f64,
     pub estimate: Option<Estimate>,
-    /// Error that the gradient may have where it is right: of a solver that is not ours. 0 for the
-    /// program's own.
+    /// Error that the gradient may have where it is right: of a solver that is not ours, or of steps that are
+    /// not those of the differences. 0 for the program's own along shared steps.
     pub allowance: f64,
     /// The size up to which a derivative counts as none: see [`negligible`].
     pub negligible: f64,

@@ -169,8 +169,8 @@ impl Judged {
         }
     }
 
-    /// The errors that it may have where it is right: twice what our own gradient changes by at
-    /// tighter tolerances, where that was computed, and what is claimed for the file.
+    /// The errors that it may have where it is right: twice what our own gradient, or with adaptive steps a
+    /// difference, changes by at tighter tolerances, and what is claimed for the file.
     pub fn allowance(&self) -> Box<AllowanceSource<'_>> {
         match self {
             Self::Own(_) => Box::new(own_allowance),
@@ -178,7 +178,9 @@ impl Judged {
                 let magnitudes = result.gradient_magnitudes.as_ref()?;
                 let ours = result.discretisation_change();
                 let of = |(j, magnitude): (usize, &f64)| {
-                    let ours = ours.as_ref().map_or(0.0, |ours| DISCRETISATION_FACTOR * ours[j]);
+                    // Where there is none at tighter tolerances, nothing is known of it.
+                    let ours =
+                        ours.as_ref().map_or(f64::INFINITY, |all| DISCRETISATION_FACTOR * all[j]);
                     ours + foreign.rtol * magnitude
                 };
                 Some(magnitudes.iter().enumerate().map(of).collect())
@@ -201,7 +203,7 @@ impl Judged {
 }
 
 /// Evaluates for gradients. Those from files, and our own where copies choose their own steps, are
-/// also told what our own gradient is at tighter tolerances.
+/// also told what our own gradient is at tighter tolerances, the latter differences as well.
 pub(super) fn evaluator<'p>(
     problem: &'p OdeProblem,
     settings: Settings,
@@ -215,7 +217,12 @@ pub(super) fn evaluator<'p>(
     if tight == OwnGradients::None || !(has_foreign || settings.steps == StepMode::Adaptive) {
         return Ok(evaluator);
     }
-    let (bases, gradients) = (engines.tangents.as_ref(), engines.gradients());
+    // With shared steps nothing but the points themselves is integrated there.
+    let bases = match settings.steps {
+        StepMode::Shared => engines.tangents.as_ref(),
+        StepMode::Adaptive => engines.probes.as_ref(),
+    };
+    let gradients = engines.gradients();
     let settings = settings.tighter();
     let tight = Evaluator::with_gradients(problem, settings, bases, gradients, tight)?;
     Ok(evaluator.with_tight(tight))

@@ -14,9 +14,9 @@ pub enum ModelError {
     )]
     UnknownSymbol { place: String, id: String },
     #[error(
-        "{place}: {id:?} is no single number: a rule, an initial assignment, an event, a condition or the \
-         course of time gives it its value; accepted are numbers, ids of the parameter table, and \
-         parameters of the model that a number alone defines"
+        "{place}: {id:?} of the model stands for no number here; accepted are numbers, ids of the parameter \
+         table, and parameters of the model that have a number which no rule, initial assignment, event or \
+         condition replaces"
     )]
     NoNumber { place: String, id: String },
     #[error("{place}: {id:?} is defined by itself: {cycle}")]

@@ -50,6 +50,9 @@ pub struct EstimatedParameter {
     pub nominal_scaled: Option<f64>,
 }
 
+/// Factor from 1 beyond which a [unit step](EstimatedParameter::unit_step) makes a grid of steps another one.
+pub(crate) const FAR_FROM_1: f64 = 10.0;
+
 impl EstimatedParameter {
     /// A step on the parameter scale that is neither small nor large at this value, to which steps
     /// of differences relate: 1 on logarithmic scales. On the linear scale the value itself, or the

@@ -4,12 +4,12 @@ use super::adjoint::AdjointKernel;
 use super::gradients::{Draft, GradientCosts, GradientEngines, OwnGradients};
 use super::integrate::{Bundle, LaneSet, Run, TangentKernel};
 use super::lanes::LanePreparation;
-use super::part::{Part, Tighter, sums};
+use super::part::{Part, sums};
 use super::result::{GradientMethod, PointResult, ProbePair};
 use super::second::SecondOrder;
 use crate::engine::{Engine, EngineError, Kernel, Timeline};
 use crate::index::{ParameterIdx, SimulationIdx, StateIdx};
-use crate::model::{EstimatedParameter, OdeProblem};
+use crate::model::OdeProblem;
 use crate::objective::Objective;
 use rayon::prelude::*;
 use std::sync::Arc;
@@ -68,8 +68,9 @@ pub struct Evaluator<'p> {
     pub(super) second: Option<SecondOrder>,
     /// Those of the problem's further models.
     pub(super) others: Vec<Evaluator<'p>>,
-    /// Tells what own gradients change by at tighter tolerances, where that is asked for.
-    tight: Option<Box<Evaluator<'p>>>,
+    /// Tells what own gradients, predictions and differences change by at tighter tolerances, where that is
+    /// asked for.
+    pub(super) tight: Option<Box<Evaluator<'p>>>,
     /// Operations of the replayed steps of all models, of all their tangent programs together.
     pub step_ops: usize,
     pub tangent_ops: usize,
@@ -111,41 +112,6 @@ pub(super) struct Probed {
 /// Further eps to try for a cell, given the point on the parameter scale and the cell's pairs so far;
 /// asked again once they are there.
 pub type Refine<'a> = dyn Fn(&[f64], &[ProbePair]) -> Vec<f64> + Sync + 'a;
-
-/// The step, of those there are, whose differences are compared with those at tighter tolerances: large, so
-/// that what they change by is no rounding, and small beside what functions of log-parameters turn over.
-fn compared_eps(eps: &[f64]) -> Option<f64> {
-    const WANTED: f64 = 0.1;
-    let distance = |eps: &f64| (eps / WANTED).ln().abs();
-    eps.iter().copied().min_by(|a, b| distance(a).total_cmp(&distance(b)))
-}
-
-/// By how much the differences of that step differ, by estimated parameter; 0 where the step is beyond
-/// what a linear parameter may be.
-fn difference_changes(
-    (parameters, theta): (&[EstimatedParameter], &[f64]),
-    own: &PointResult,
-    tight: &PointResult,
-    eps: f64,
-) -> Vec<f64> {
-    let mut changes = vec![0.0; parameters.len()];
-    for theirs in &tight.probes {
-        let place = theirs.parameter.position();
-        if parameters[place].unit_step(theta[place]) < eps {
-            continue;
-        }
-        let is_same = |own: &&ProbePair| own.parameter == theirs.parameter && own.eps == eps;
-        let Some(own) = own.probes.iter().find(is_same) else { continue };
-        let change = [
-            own.paired_central - theirs.paired_central,
-            own.paired_forward - theirs.paired_forward,
-            own.paired_backward - theirs.paired_backward,
-        ];
-        let change = change.into_iter().find(|change| change.is_finite()).unwrap_or(0.0);
-        changes[place] = change.abs();
-    }
-    changes
-}
 
 /// Asks for nothing.
 pub fn no_refinement(_: &[f64], _: &[ProbePair]) -> Vec<f64> {
@@ -258,7 +224,8 @@ impl<'p> Evaluator<'p> {
         })
     }
 
-    /// With points' gradients at other tolerances beside its own.
+    /// With points at tighter tolerances beside its own: gradients, and where copies choose their own steps a
+    /// difference for each parameter.
     pub fn with_tight(mut self, tight: Self) -> Self {
         self.tight = Some(Box::new(tight));
         self
@@ -350,27 +317,25 @@ impl<'p> Evaluator<'p> {
             }
             return Ok(all);
         }
-        // Where all replay the same steps, differences change as the gradient does.
-        let compared: Option<f64> = match self.settings.steps {
-            StepMode::Shared => None,
-            StepMode::Adaptive => compared_eps(eps),
-        };
-        let tight = match (&self.tight, compared) {
-            (Some(tight), Some(eps)) => {
-                Some(tight.evaluate(points, parameters, &[eps], &no_refinement)?.points)
-            }
-            (Some(tight), None) => Some(tight.evaluate(points, &[], &[], &no_refinement)?.points),
-            (None, _) => None,
-        };
+        let tighter = self.at_tighter_tolerances(points, parameters, eps)?;
         let mut parts = Vec::with_capacity(1 + self.others.len());
         let mut first = 0;
         for evaluator in std::iter::once(self).chain(&self.others) {
-            let tight = tight.as_deref().map(|tight| Tighter { points: tight, first_row: first });
-            parts.push(Part::evaluate(evaluator, points, parameters, eps, (None, tight))?);
+            let known = tighter.as_ref().map(|tighter| tighter.rows_from(first));
+            parts.push(Part::evaluate(evaluator, points, parameters, eps, (None, known))?);
             first += evaluator.problem.own_counts().1;
         }
+        let steps = self.compared_steps(eps);
+        let known = &self.problem.parameters;
+        let refine = |theta: &[f64], pairs: &[ProbePair]| -> Vec<f64> {
+            let mut further = refine(theta, pairs);
+            let first = pairs.first().filter(|_| pairs.len() <= eps.len());
+            let compared = first.and_then(|pair| steps.in_unit(known, theta, pair.parameter));
+            further.extend(compared.filter(|step| !further.contains(step) && !eps.contains(step)));
+            further
+        };
         for _ in 0..MOST_REFINEMENTS {
-            let further = further_requests(points, &sums(&parts), eps.len(), refine);
+            let further = further_requests(points, &sums(&parts), eps.len(), &refine);
             if further.is_empty() {
                 break;
             }
@@ -386,13 +351,8 @@ impl<'p> Evaluator<'p> {
                 Err(parts) => sums(&parts).into_owned(),
             },
         };
-        let tight = tight.into_iter().flatten();
-        for ((result, theirs), theta) in evaluated.points.iter_mut().zip(tight).zip(points) {
-            if let Some(eps) = compared {
-                let at = (self.problem.parameters.as_slice(), theta.as_slice());
-                result.difference_changes = Some(difference_changes(at, result, &theirs, eps));
-            }
-            result.tight_gradient = theirs.gradient.or(theirs.adjoint_gradient);
+        if let Some(tighter) = tighter {
+            tighter.tell(self.problem, points, &mut evaluated);
         }
         Ok(evaluated)
     }

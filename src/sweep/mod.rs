@@ -24,6 +24,7 @@ mod score;
 mod second;
 mod steady;
 mod tangents;
+mod tighter;
 mod track;
 mod transposed;
 mod traveller;

@@ -5,17 +5,10 @@ use super::integrate::Run;
 use super::parts::{Partition, PointParts};
 use super::result::PointResult;
 use super::score::Scorer;
+use super::tighter::TighterRows;
 use crate::engine::{EngineError, LaneStatus};
 use crate::index::{ParameterIdx, SimulationIdx, StateIdx};
 use std::borrow::Cow;
-
-/// The points of a chunk at tighter tolerances.
-#[derive(Clone, Copy)]
-pub(super) struct Tighter<'t> {
-    pub(super) points: &'t [PointResult],
-    /// The number, among the rows of all models, of this model's first.
-    pub(super) first_row: usize,
-}
 
 /// The points of a chunk in one model.
 pub(super) struct Part<'e, 'p> {
@@ -23,7 +16,7 @@ pub(super) struct Part<'e, 'p> {
     pub(super) linear: Vec<Vec<f64>>,
     pub(super) adaptive: Run,
     is_ok: Vec<bool>,
-    tighter: Option<Tighter<'e>>,
+    tighter: Option<TighterRows<'e>>,
     below_atol: Vec<Vec<StateIdx>>,
     /// By point; empty where none were asked for.
     adjoint_gradients: Vec<Option<Vec<f64>>>,
@@ -42,7 +35,7 @@ impl<'e, 'p> Part<'e, 'p> {
         points: &[Vec<f64>],
         parameters: &[ParameterIdx],
         eps: &[f64],
-        (partition, tighter): (Option<(&Partition<'_>, usize)>, Option<Tighter<'e>>),
+        (partition, tighter): (Option<(&Partition<'_>, usize)>, Option<TighterRows<'e>>),
     ) -> Result<Self, EngineError> {
         let linear: Vec<Vec<f64>> = points.iter().map(|x| evaluator.unscaled(x)).collect();
         let adaptive = evaluator.integrate_adaptively(evaluator.base_lanes(&linear))?;

@@ -54,8 +54,9 @@ pub struct ProbePair {
     /// The same of predictions that the parameter does not reach, as it seems: all states at their
     /// time were the same to the bit. It is no part of `round_off`.
     pub unreached_round_off: f64,
-    /// What errors of the tolerances' size in the states would do to `paired_central`, where probes
-    /// choose their own steps; else 0.
+    /// What errors of steps may do to `paired_central`, where probes choose their own: what errors of the
+    /// tolerances' size in the states would, or some times what tighter tolerances change, if that is known
+    /// and less. 0 where probes replay steps.
     pub step_noise: f64,
 }
 
@@ -84,8 +85,9 @@ pub struct PointResult {
     /// The gradient at tighter tolerances, where the evaluator has them and the point does not fail: by
     /// forward tangents if there is one by them, else by adjoints.
     pub tight_gradient: Option<Vec<f64>>,
-    /// By how much a difference over one step changes at tighter tolerances, by estimated parameter; 0 of
-    /// those that were not asked for or have no value. There where copies choose their own steps.
+    /// By how much a difference over one step changes at tighter tolerances, by estimated parameter: infinite
+    /// where it has no value there, 0 of those that were not asked for or have none at all. There where copies
+    /// choose their own steps and an evaluator at tighter tolerances is.
     pub difference_changes: Option<Vec<f64>>,
     /// `[parameter][eps]`, flat, in the order asked for; empty where the point failed.
     pub probes: Vec<ProbePair>,
@@ -189,7 +191,10 @@ impl PointResult {
     /// failed.
     pub fn discretisation_change(&self) -> Option<Vec<f64>> {
         let own = self.gradient.as_ref().or(self.adjoint_gradient.as_ref())?;
-        let tight = self.tight_gradient.as_ref()?;
+        let Some(tight) = &self.tight_gradient else {
+            // Asked for, and not there.
+            return self.difference_changes.as_ref().map(|all| vec![f64::INFINITY; all.len()]);
+        };
         let of_gradient = own.iter().zip(tight).map(|(own, tight)| (own - tight).abs());
         Some(match &self.difference_changes {
             Some(changes) => of_gradient.zip(changes).map(|(g, d)| g.max(*d)).collect(),

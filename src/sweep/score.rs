@@ -2,8 +2,8 @@
 
 use super::evaluator::{Move, Settings, StepMode};
 use super::integrate::{Run, TangentKernel};
-use super::part::Tighter;
 use super::result::{Failure, PointResult, ProbePair};
+use super::tighter::TighterRows;
 use crate::engine::LaneStatus;
 use crate::gradient::{ForwardGradient, Gradient, SimulationOutputs, TangentBlock};
 use crate::graph::Input;
@@ -35,7 +35,7 @@ pub(super) struct Scorer<'a> {
     /// By point; empty where none were asked for.
     pub(super) adjoint_gradients: &'a [Option<Vec<f64>>],
     pub(super) is_ok: &'a [bool],
-    pub(super) tighter: Option<Tighter<'a>>,
+    pub(super) tighter: Option<TighterRows<'a>>,
     pub(super) below_atol: &'a [Vec<StateIdx>],
     pub(super) points: &'a [Vec<f64>],
     pub(super) linear: &'a [Vec<f64>],
@@ -156,7 +156,7 @@ impl Scorer<'_> {
             result.gradient_magnitudes = Some(gradient.magnitudes);
         }
         result.adjoint_gradient = self.adjoint_gradients.get(point).cloned().flatten();
-        let tolerances = self.step_noise(point, &predictions);
+        let step_noise = self.step_noise(point, &predictions);
         let mut next = first_move;
         for (&parameter, affected) in self.parameters.iter().zip(affected) {
             for &eps in self.eps {
@@ -167,7 +167,7 @@ impl Scorer<'_> {
                     affected,
                     &predictions,
                     &contributions,
-                    &tolerances,
+                    &step_noise,
                 ));
             }
         }
@@ -185,11 +185,11 @@ impl Scorer<'_> {
         let affected: Vec<Affected> = self.parameters.iter().map(|&p| self.affected(p)).collect();
         // Of the points that are asked about.
         let mut contributions = vec![Vec::new(); points.len()];
-        let mut tolerances = vec![Vec::new(); points.len()];
+        let mut step_noise = vec![Vec::new(); points.len()];
         for &(point, ..) in requests {
             if contributions[point].is_empty() {
                 contributions[point] = self.contributions(&points[point].predictions);
-                tolerances[point] = self.step_noise(point, &points[point].predictions);
+                step_noise[point] = self.step_noise(point, &points[point].predictions);
             }
         }
         let mut pairs: Vec<(usize, ProbePair)> = requests
@@ -199,9 +199,9 @@ impl Scorer<'_> {
                 let j = self.parameters.iter().position(|p| *p == parameter)?;
                 let predictions = &points[point].predictions;
                 let pair = Pair { parameter, eps, point, first_move: 2 * i };
-                let (contributions, tolerances) = (&contributions[point], &tolerances[point]);
+                let (contributions, step_noise) = (&contributions[point], &step_noise[point]);
                 let affected = &affected[j];
-                Some((point, self.pair(pair, affected, predictions, contributions, tolerances)))
+                Some((point, self.pair(pair, affected, predictions, contributions, step_noise)))
             })
             .collect();
         for (point, pair) in pairs.drain(..) {
@@ -269,14 +269,15 @@ impl Scorer<'_> {
     fn step_noise(&self, point: usize, predictions: &[Prediction]) -> Vec<f64> {
         let mut noise = self.tolerance_noise(point, Measure::Likelihood);
         let tighter = self.tighter.filter(|_| self.below_atol[point].is_empty());
-        let Some(Tighter { points, first_row }) = tighter else { return noise };
-        let tight = points[point].predictions.get(first_row..).unwrap_or(&[]);
+        let Some(tighter) = tighter else { return noise };
+        let tight = tighter.predictions(point);
         for (r, (noise, &tight)) in noise.iter_mut().zip(tight).enumerate() {
             let measured = self.problem.rows[r].measured;
             let model = self.noise_model(RowIdx::from_position(r));
             let change = model.nllh_difference(measured, tight, predictions[r]).abs();
-            if change.is_finite() {
-                *noise = noise.min(MOST_CHANGES * change);
+            // Not 0: that is the noise of copies that replay steps.
+            if change.is_finite() && *noise > 0.0 {
+                *noise = noise.min(MOST_CHANGES * change).max(f64::MIN_POSITIVE);
             }
         }
         noise
@@ -530,7 +531,7 @@ impl Scorer<'_> {
         affected: &Affected,
         predictions: &[Prediction],
         contributions: &[f64],
-        tolerances: &[f64],
+        step_noise: &[f64],
     ) -> ProbePair {
         let Pair { parameter, eps, point, first_move } = pair;
         let [plus, minus] = [first_move, first_move + 1].map(|m| self.probe(point, m, affected));
@@ -578,7 +579,7 @@ impl Scorer<'_> {
             let sums = self.round_off(point, affected, predictions, sides, prior);
             [result.round_off, result.unmoved_round_off, result.unreached_round_off] =
                 sums.map(|sum| sum / eps);
-            let of_row = |r: &RowIdx| tolerances.get(r.position()).copied().unwrap_or(0.0);
+            let of_row = |r: &RowIdx| step_noise.get(r.position()).copied().unwrap_or(0.0);
             result.step_noise = affected.rows.iter().map(of_row).sum::<f64>() / eps;
         }
         result

@@ -211,7 +211,7 @@ fn v1_names_of_the_model() {
                 "con.tsv",
                 "\tgain",
                 "\ttwice",
-                "con.tsv:3: \"twice\" is no single number: a rule, an initial assignment, an event, a condition or the course of time gives it its value; accepted are numbers, ids of the parameter table, and parameters of the model that a number alone defines",
+                "con.tsv:3: \"twice\" of the model stands for no number here; accepted are numbers, ids of the parameter table, and parameters of the model that have a number which no rule, initial assignment, event or condition replaces",
             ),
             // A condition that no measurement uses.
             (
