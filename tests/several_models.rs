@@ -18,8 +18,20 @@ use std::path::Path;
 const SETTINGS: Settings =
     Settings { rtol: 1e-8, atol: 1e-12, max_steps: 10_000, steps: StepMode::Shared };
 
-fn evaluate(problem: &OdeProblem, points: &[Vec<f64>], eps: &[f64]) -> Vec<PointResult> {
-    let evaluator = Evaluator::new(problem, SETTINGS, &CpuEngine, Some(&CpuEngine)).unwrap();
+fn evaluate(
+    problem: &OdeProblem,
+    points: &[Vec<f64>],
+    eps: &[f64],
+    steps: StepMode,
+) -> Vec<PointResult> {
+    let prepare = |settings: Settings| {
+        Evaluator::new(problem, settings, &CpuEngine, Some(&CpuEngine)).unwrap()
+    };
+    let settings = Settings { steps, ..SETTINGS };
+    let mut evaluator = prepare(settings);
+    if steps == StepMode::Adaptive {
+        evaluator = evaluator.with_tight(prepare(settings.tighter()));
+    }
     let all: Vec<_> = (0..problem.parameters.len()).map(ParameterIdx::from_position).collect();
     evaluator.evaluate(points, &all, eps, &no_refinement).unwrap().points
 }
@@ -103,6 +115,15 @@ fn v2(folder: &Path, models: &[&str], rows: &[(&str, f64, f64)]) -> OdeProblem {
 
 #[test]
 fn the_whole_is_the_sum_of_its_models() {
+    sums_hold(StepMode::Shared);
+}
+
+#[test]
+fn so_it_is_where_copies_choose_their_own_steps() {
+    sums_hold(StepMode::Adaptive);
+}
+
+fn sums_hold(steps: StepMode) {
     let rows = [("one", 1.0, 0.4), ("two", 1.0, 0.7), ("one", 2.0, 0.1), ("two", 3.0, 0.2)];
     let of = |model: &str| -> Vec<_> { rows.into_iter().filter(|r| r.0 == model).collect() };
     let folders = [(); 3].map(|()| tempfile::tempdir().unwrap());
@@ -113,12 +134,12 @@ fn the_whole_is_the_sum_of_its_models() {
     parts[1].leave_out_priors();
     let points = startpoints::random(&whole.parameters, 10, 0, 1).unwrap().theta_scaled;
     let eps = [1e-2, 1e-3];
-    let total = evaluate(&whole, &points, &eps);
+    let total = evaluate(&whole, &points, &eps, steps);
     // The second knows q and s, the first k and s.
     let places = [[0, 2], [1, 2]];
     let [one, two] = [0, 1].map(|m| {
         let of_part = |x: &Vec<f64>| places[m].map(|j| x[j]).to_vec();
-        evaluate(&parts[m], &points.iter().map(of_part).collect::<Vec<_>>(), &eps)
+        evaluate(&parts[m], &points.iter().map(of_part).collect::<Vec<_>>(), &eps, steps)
     });
     // With one prior given the others are uniform between their bounds; that of q is left out with
     // those of the second.
@@ -141,6 +162,9 @@ fn the_whole_is_the_sum_of_its_models() {
             // Differences of eps = 1e-3 lose three digits.
             let sum = first.paired_central + second.paired_central;
             assert!((whole.paired_central - sum).abs() <= 1e-10 * sum.abs().max(1.0));
+            // Each model's rows are compared with its own at tighter tolerances.
+            assert!(close(whole.step_noise, first.step_noise + second.step_noise));
+            assert_eq!(whole.step_noise > 0.0, steps == StepMode::Adaptive);
         }
     }
     let mut table = Vec::new();
@@ -181,7 +205,7 @@ fn observables_are_those_of_the_models_they_are_measured_in() {
         ],
     );
     let problem = model::load(folder.path()).unwrap();
-    let result = &evaluate(&problem, &[vec![0.2]], &[1e-3])[0];
+    let result = &evaluate(&problem, &[vec![0.2]], &[1e-3], StepMode::Shared)[0];
     // Both rates are 1, the models' own values: exp(-1) and exp(-2), with sigma 0.2.
     let row = |y: f64, m: f64| {
         0.5 * ((y - m) / 0.2).powi(2) + 0.5 * (2.0 * std::f64::consts::PI * 0.04).ln()
@@ -245,7 +269,8 @@ fn the_entries_of_a_v1_problem_add_up() {
     let [one, two] =
         ["one.yaml", "two.yaml"].map(|name| model::load(&folder.path().join(name)).unwrap());
     let point = startpoints::nominal(&one.parameters).unwrap().theta_scaled;
-    let [one, two] = [one, two].map(|problem| evaluate(&problem, &point, &[]).remove(0));
+    let [one, two] =
+        [one, two].map(|problem| evaluate(&problem, &point, &[], StepMode::Shared).remove(0));
     assert_eq!(two.objective.unwrap(), 2.0 * one.objective.unwrap());
     assert_eq!(two.predictions.len(), 2 * one.predictions.len());
 }
@@ -283,7 +308,7 @@ fn a_mapped_local_parameter_is_estimated() {
     );
     let problem = model::load(path).unwrap();
     let k = 0.7_f64;
-    let result = evaluate(&problem, &[vec![k]], &[]).remove(0);
+    let result = evaluate(&problem, &[vec![k]], &[], StepMode::Shared).remove(0);
     let mut slope = 0.0;
     for (prediction, (t, measured)) in result.predictions.iter().zip([(1.0, 0.3), (2.0, 0.2)]) {
         let y = k * (-k * t).exp();

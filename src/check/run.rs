@@ -356,6 +356,7 @@ pub fn judge_all<E>(
                 summary.points += 1;
                 summary.add(result);
                 facts.push(PointFacts {
+                    // Of a point that failed no 0, which would have a place among the others.
                     objective: result.objective.unwrap_or(f64::NAN),
                     steps: result.steps,
                 });
