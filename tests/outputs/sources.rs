@@ -13,6 +13,16 @@ fn files(folder: &Path) -> BTreeMap<String, String> {
     entries.map(|path| (name(&path), fs::read_to_string(&path).unwrap())).collect()
 }
 
+/// A file without its numbers of integrations and steps.
+fn uncounted(text: &str) -> String {
+    let is_counted = |line: &&str| {
+        ["\"integrations\"", "\"attempted_steps\"", ">integrations<", ">attempted_steps<"]
+            .iter()
+            .any(|word| line.contains(word))
+    };
+    text.lines().filter(|line| !is_counted(line)).collect::<Vec<_>>().join("\n")
+}
+
 #[test]
 fn several_gradients_are_each_judged_as_if_alone() {
     let bench = Bench::new(damage);
@@ -35,8 +45,9 @@ fn several_gradients_are_each_judged_as_if_alone() {
         assert_eq!(one.len(), 9 + attributed);
         assert!(attributed == 0 || gradient != "forward");
         assert_eq!(one.keys().collect::<Vec<_>>(), of_all.keys().collect::<Vec<_>>());
+        // What all took together, tighter tolerances for files among it, is more than one alone.
         for (name, text) in &one {
-            assert!(*text == of_all[name], "{folder}/{name}");
+            assert!(uncounted(text) == uncounted(&of_all[name]), "{folder}/{name}");
         }
         // The table of all has these rows, with the gradient's name before each.
         for (k, row) in one["parameters.csv"].lines().enumerate() {
