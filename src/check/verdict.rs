@@ -157,7 +157,8 @@ pub struct Cell {
     /// Error that the gradient may have where it is right: of a solver that is not ours, or of steps that are
     /// not those of the differences. 0 for the program's own along shared steps.
     pub allowance: f64,
-    /// The size up to which a derivative counts as none: see [`negligible`].
+    /// The size up to which a derivative counts as none: it changes the objective by a thousandth over what the
+    /// parameter may well move by.
     pub negligible: f64,
     /// Why the point itself failed, if it did.
     pub base: Option<Failure>,
