@@ -7,7 +7,7 @@ use crate::check::{
 };
 use crate::index::ParameterIdx;
 use crate::model::OdeProblem;
-use comfy_table::{Cell, CellAlignment, Color, Table, presets};
+use comfy_table::{Cell, CellAlignment, Color, LineStyle, Table, TableStyle};
 use std::collections::HashSet;
 use std::mem::discriminant;
 
@@ -76,14 +76,14 @@ pub fn parameter_table(problem: &OdeProblem, summary: &CheckSummary, style: Styl
         "parameter",
         "pass",
         "fail",
-        "inconclusive",
+        "inconcl.",
         "kink",
         "insens.",
         "missing",
         "failed",
         "failure rate",
         "median error",
-        "largest error",
+        "largest",
         "best eps",
         "consistent failure",
     ]);
@@ -93,8 +93,8 @@ pub fn parameter_table(problem: &OdeProblem, summary: &CheckSummary, style: Styl
         cells.extend(statistics.counts.iter().map(|c| right(c.to_string())));
         let (low, high) = statistics.failure_interval;
         cells.push(right(format!("{:.3} [{low:.3}, {high:.3}]", statistics.failure_rate)));
-        cells.push(right(short(statistics.errors.median)));
-        cells.push(right(short(statistics.errors.max)));
+        cells.push(right(rounded(statistics.errors.median)));
+        cells.push(right(rounded(statistics.errors.max)));
         cells.push(right(short(statistics.best_eps)));
         let verdict = Cell::new(consistency(statistics));
         cells.push(match (style.colours, statistics.is_consistent_failure) {
@@ -240,18 +240,24 @@ fn verdict_cell(judged: &JudgedCell, style: Style) -> Cell {
 }
 
 pub(super) fn new_table(header: &[&str]) -> Table {
+    // One line a row: rules between them would halve what a screen holds.
+    const STYLE: TableStyle =
+        TableStyle::new().header_separator(LineStyle::none().fill('─').junction('─'));
     let mut table = Table::new();
-    table.load_style(presets::UTF8_HORIZONTAL_ONLY).set_header(header);
+    table.load_style(STYLE).set_header(header);
     table
 }
 
 pub(super) fn finish(mut table: Table, style: Style) -> String {
+    for column in table.column_iter_mut() {
+        column.set_padding((0, 1));
+    }
     if style.colours {
         table.enforce_styling();
     } else {
         table.force_no_tty();
     }
-    table.to_string()
+    table.trim_fmt()
 }
 
 /// Seven significant digits.
