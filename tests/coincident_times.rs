@@ -238,3 +238,33 @@ fn an_event_at_an_output_leaves_other_derivatives() {
         assert_eq!(judged(folder.path(), method, "t1").1, "gradient_missing", "{method}");
     }
 }
+
+/// SBML wants a delay that is not negative: with one an event would happen before it is triggered.
+#[test]
+fn a_negative_delay_is_a_failure_and_no_event_at_once() {
+    let rules = decay("x") + &decay("z");
+    let check = |delay: &str, options: &[&str]| {
+        let folder = tempfile::tempdir().unwrap();
+        problem(folder.path(), &rules, &delayed("t1", delay, "x"), &[("o", 3.0), ("oz", 3.0)]);
+        let output = Command::new(env!("CARGO_BIN_EXE_gradsweep"))
+            .current_dir(folder.path())
+            .env("NODEVICE_SELECT", "1")
+            .args(["check", ".", "--engine", "cpu"])
+            .args(options)
+            .output()
+            .unwrap();
+        String::from_utf8(output.stdout).unwrap() + &String::from_utf8_lossy(&output.stderr)
+    };
+    let minus = |least: f64| format!("<apply><minus/><ci>k</ci><cn>{least}</cn></apply>");
+    for delay in [minus(0.75), "<notanumber/>".to_owned()] {
+        let said = check(&delay, &[]);
+        assert!(said.contains("negative delay of an event at t = 2"), "{delay}: {said}");
+    }
+    // Only a probe's is: k is 0.5, and 0.4 at x − eps.
+    let said = check(&minus(0.45), &["--parameters", "k", "--eps", "0.1,0.01,0.001", "--out", "-"]);
+    let backward = said.lines().skip(1).map(|line| line.split(',').nth(5) == Some("NaN"));
+    assert_eq!(backward.collect::<Vec<_>>(), [true, false, false], "{said}");
+    // The twin.
+    let said = check(&minus(0.25), &["--parameters", "k", "--out", "-"]);
+    assert!(said.contains(",pass,") && !said.contains("delay"), "{said}");
+}

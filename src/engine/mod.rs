@@ -105,6 +105,8 @@ pub enum LaneStatus {
     Reordered,
     /// Events went on triggering each other at one time, or far too often.
     EndlessEvents,
+    /// The delay of an event was negative or undefined.
+    NegativeDelay,
 }
 
 impl fmt::Display for LaneStatus {
@@ -117,6 +119,7 @@ impl fmt::Display for LaneStatus {
             Self::NoSteadyState => "no steady state",
             Self::Reordered => "breakpoints reordered",
             Self::EndlessEvents => "endless events",
+            Self::NegativeDelay => "negative delay of an event",
         })
     }
 }

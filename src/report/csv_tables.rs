@@ -353,6 +353,7 @@ pub(super) fn status_word(failure: &Failure) -> &'static str {
             S::NoSteadyState => "no_steady_state",
             S::Reordered => "breakpoints_reordered",
             S::EndlessEvents => "endless_events",
+            S::NegativeDelay => "negative_delay",
         },
         Failure::NotFinite { .. } => "likelihood_not_finite",
         Failure::Prior { .. } => "no_prior_density",

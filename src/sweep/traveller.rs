@@ -74,6 +74,9 @@ pub(super) struct Traveller<'a> {
     triggers: Vec<bool>,
     pub(super) pending: Vec<Pending>,
     pub(super) next_number: u32,
+    /// Whether an event has fired whose delay is no duration: SBML wants a nonnegative number
+    /// (L3V2 section 4.12.4).
+    has_negative_delay: bool,
     pub(super) report: LaneReport,
     pub(super) has_ended: bool,
 }
@@ -111,6 +114,7 @@ impl<'a> Traveller<'a> {
             triggers,
             pending: Vec::new(),
             next_number: 0,
+            has_negative_delay: false,
             report: LaneReport { status: LaneStatus::Ok, steps: 0, retries: 0, t },
             has_ended: false,
         }
@@ -311,7 +315,8 @@ impl<'a> Traveller<'a> {
                 let mut t_tangents = self.t_tangents.clone();
                 let mut t = self.t;
                 if let Some(delay) = delay {
-                    t += delay.value.max(0.0);
+                    t += delay.value;
+                    self.has_negative_delay |= delay.value.is_nan() || delay.value < 0.0;
                     t_tangents.iter_mut().zip(&delay.tangents).for_each(|(t, d)| *t += d);
                 }
                 self.pending.push(Pending {
@@ -338,6 +343,14 @@ impl<'a> Traveller<'a> {
                 self.lose_directions(|own, k| own.t_tangents[k] != pending.t_tangents[k]);
             }
             Happening::Cancel(number) => self.pending.retain(|p| p.number != number),
+        }
+    }
+
+    /// Lets happen what happened on another lane's course.
+    pub(super) fn follow_course(&mut self, happenings: &[Happening]) {
+        happenings.iter().for_each(|&happening| self.apply(happening));
+        if self.has_negative_delay {
+            self.end(LaneStatus::NegativeDelay);
         }
     }
 
@@ -395,6 +408,9 @@ impl<'a> Traveller<'a> {
             loop {
                 self.relations = self.truths(is_after, met);
                 self.follow_triggers(&mut list);
+                if self.has_negative_delay {
+                    return Err(LaneStatus::NegativeDelay);
+                }
                 let Some(number) = self.due() else { break };
                 list.push(Happening::Execute(number));
                 self.apply(Happening::Execute(number));

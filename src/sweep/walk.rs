@@ -311,9 +311,7 @@ impl Walk<'_, '_> {
         outputs: &mut Outputs,
     ) -> Result<(), EngineError> {
         for (place, (traveller, course)) in travellers.iter_mut().zip(courses).enumerate() {
-            for &happening in &course.start {
-                traveller.apply(happening);
-            }
+            traveller.follow_course(&course.start);
             traveller.relations.clone_from(&course.relations);
             if self.leg == Leg::Measured {
                 outputs.set_at(place, traveller, traveller.t);
@@ -354,9 +352,7 @@ impl Walk<'_, '_> {
                     *t = if stretch.ends_at_output && *own != 0.0 { f64::NAN } else { *own };
                 }
                 traveller.lose_directions(|own, k| own.t_tangents[k].is_nan());
-                for &happening in &phases[k].happenings {
-                    traveller.apply(happening);
-                }
+                traveller.follow_course(&phases[k].happenings);
                 outputs.set_at(stretch.place, traveller, traveller.t);
                 let met = match stretch.stop {
                     Stop::Root(relation) => Some(relation),
@@ -364,8 +360,9 @@ impl Walk<'_, '_> {
                 };
                 traveller.relations.clone_from(&phases[k].relations);
                 let other = traveller.changed_root(traveller.t, traveller.states());
-                if (other.is_some() && other != met)
-                    || traveller.is_out_of_order(stretch.timeline.t_start)
+                if !traveller.has_ended
+                    && ((other.is_some() && other != met)
+                        || traveller.is_out_of_order(stretch.timeline.t_start))
                 {
                     // An event happens, or does not, that was not, or was, on the course.
                     traveller.end(LaneStatus::Reordered);

@@ -15,7 +15,7 @@ pub struct JournalChunk {
     pub failed_engine: Option<String>,
 }
 
-const STATUSES: [LaneStatus; 7] = [
+const STATUSES: [LaneStatus; 8] = [
     LaneStatus::Ok,
     LaneStatus::TooManySteps,
     LaneStatus::StepTooSmall,
@@ -23,6 +23,7 @@ const STATUSES: [LaneStatus; 7] = [
     LaneStatus::NoSteadyState,
     LaneStatus::Reordered,
     LaneStatus::EndlessEvents,
+    LaneStatus::NegativeDelay,
 ];
 
 /// Numbers of a pair that are often 0 and not written then.
