@@ -16,6 +16,7 @@ mod integrate;
 mod journal;
 mod lanes;
 mod locate;
+mod noise;
 mod outputs;
 mod part;
 mod parts;
