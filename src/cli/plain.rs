@@ -89,14 +89,13 @@ pub fn finish_table(
     written.and_then(Output::finish).map_err(CliError::output(folder.join(name)))
 }
 
-/// The last lines of a sweep.
-pub fn sweep_lines(
-    problem: &OdeProblem,
+/// What a sweep took, and where its files are.
+pub fn count_lines(
     summary: &CheckSummary,
     (check, settings): (&CheckOptions, Settings),
     folder: &Path,
 ) -> String {
-    let mut text = format!(
+    format!(
         "{} points ({} failed), {} integrations; {} steps, rtol {:e}, atol {:e}\nreports in {}\n",
         summary.points,
         summary.failed_points,
@@ -105,7 +104,17 @@ pub fn sweep_lines(
         settings.rtol,
         settings.atol,
         folder.display()
-    );
+    )
+}
+
+/// The last lines of a sweep.
+pub fn sweep_lines(
+    problem: &OdeProblem,
+    summary: &CheckSummary,
+    (check, settings): (&CheckOptions, Settings),
+    folder: &Path,
+) -> String {
+    let mut text = count_lines(summary, (check, settings), folder);
     for note in summary.notes(problem, settings.atol) {
         text.push_str(&format!("note: {note}\n"));
     }

@@ -12,6 +12,7 @@ use super::localise::{LocaliseOptions, Localiser, Mode};
 use super::optimum::{Optima, OptimumOptions};
 use super::options::{CheckOptions, DEFAULT_CONSISTENT, Draw, EngineChoice, SolverOptions, usage};
 use super::outcome::{Outcome, OutcomeOptions, exit_code};
+use super::plain::count_lines;
 use super::points::SweepPoints;
 pub(super) use super::record::record;
 use super::record::settings_record;
@@ -452,16 +453,8 @@ impl Run<'_> {
         if let [only] = sources.all.as_slice() {
             text.push_str(&format!("gradient: {}\n", only.judged.describe()));
         }
-        text.push_str(&format!(
-            "{} points ({} failed), {} integrations; {} steps, rtol {:e}, atol {:e}\nreports in {}\n",
-            summary.points,
-            summary.failed_points,
-            summary.lanes,
-            arguments.check.steps.word(),
-            arguments.solver.rtol,
-            arguments.solver.atol,
-            folder.display()
-        ));
+        let settings = arguments.solver.settings(arguments.check.steps)?;
+        text.push_str(&count_lines(summary, (&arguments.check, settings), folder));
         text.push_str(&verdicts);
         for note in summary.notes(problem, arguments.solver.atol).iter().chain(&sources.notes()) {
             text.push_str(&format!("note: {note}\n"));
