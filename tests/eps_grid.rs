@@ -157,7 +157,7 @@ fn errors_are_those_of_the_closed_form() {
             (&least["eps"], &least[&column])
         );
     }
-    assert!(out.contains(" k1 ") && out.contains("paired, adaptive"), "{out}");
+    assert!(out.contains("\nk1 ") && out.contains("paired, adaptive"), "{out}");
     // The plot as text and as a picture.
     let svg = fs::read_to_string(folder.join("g/eps.svg")).unwrap();
     let document = roxmltree::Document::parse(&svg).unwrap();
