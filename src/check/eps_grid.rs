@@ -79,7 +79,7 @@ pub fn study_eps(
     let mut number = 0;
     let known = &shared.problem().parameters;
     for points in theta_scaled.chunks(shared.points_per_chunk(&plan.parameters, plan.eps.len())) {
-        let refine = |theta: &[f64], pairs: &[_]| plan.refine(known, theta, pairs);
+        let refine = |theta: &[f64], pairs: &[_]| plan.refine(shared, theta, pairs);
         let own = shared.evaluate(points, &plan.parameters, &plan.eps, &refine)?;
         let chosen = adaptive.evaluate(points, &plan.parameters, &plan.eps, &no_refinement)?;
         for chunk in [&own, &chosen] {

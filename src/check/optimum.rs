@@ -147,7 +147,9 @@ pub fn judge_optimum(
     let of = |cell: &JudgedCell| {
         let place = cell.parameter.position();
         let pairs = result.probes.iter().chain(&result.refinements);
-        let pairs: Vec<&ProbePair> = pairs.filter(|p| p.parameter == cell.parameter).collect();
+        // Compensated ones have no one-sided differences.
+        let is_own = |p: &&ProbePair| p.parameter == cell.parameter && !p.is_compensated;
+        let pairs: Vec<&ProbePair> = pairs.filter(is_own).collect();
         let curvature = second_difference(&pairs);
         let allowance = point.allowances.map_or(0.0, |a| a[cell.parameter.position()]);
         let value = point.theta[place];

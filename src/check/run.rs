@@ -15,7 +15,7 @@ use crate::engine::EngineError;
 use crate::index::{ParameterIdx, PointIdx, StateIdx};
 use crate::model::{EstimatedParameter, FAR_FROM_1, OdeProblem};
 use crate::sweep::{
-    Differences, EvaluatedChunk, Evaluator, Failure, GradientMethod, PointResult, ProbePair,
+    Differences, EvaluatedChunk, Evaluator, Failure, Further, GradientMethod, PointResult, ProbePair,
 };
 use rayon::prelude::*;
 use std::collections::BTreeMap;
@@ -38,6 +38,9 @@ pub struct CheckPlan {
 /// the grid leaves an estimate less certain than [`WANTED_CERTAINTY`]: large ones, whose rounding
 /// errors are small, close enough to each other for extrapolation.
 const FURTHER_EPS: [f64; 7] = [4e-1, 2e-1, 1e-1, 5e-2, 2.5e-2, 1.25e-2, 6.25e-3];
+/// Steps of differences in compensated arithmetic, in the same units: small ones, whose truncation is
+/// small, for rounding is no matter to them.
+const COMPENSATED_EPS: [f64; 3] = [1e-3, 1e-4, 1e-5];
 /// Bound over estimate above which further steps are tried.
 const WANTED_CERTAINTY: f64 = 1e-5;
 
@@ -62,35 +65,41 @@ impl CheckPlan {
         evaluator: &Evaluator<'_>,
         theta_scaled: &[Vec<f64>],
     ) -> Result<EvaluatedChunk, EngineError> {
-        let known = &evaluator.problem().parameters;
-        let refine = |theta: &[f64], pairs: &[ProbePair]| self.refine(known, theta, pairs);
+        let refine = |theta: &[f64], pairs: &[ProbePair]| self.refine(evaluator, theta, pairs);
         evaluator.evaluate(theta_scaled, &self.parameters, &self.eps, &refine)
     }
 
-    /// Further steps for a cell with these differences: large ones at first, many if those do not
-    /// decide. The gradient has no say in it.
+    /// Further differences for a cell with these: large steps at first; if those do not decide, compensated
+    /// arithmetic where the evaluator can, else many steps. The gradient has no say in it.
     pub(super) fn refine(
         &self,
-        known: &[EstimatedParameter],
+        evaluator: &Evaluator<'_>,
         theta_scaled: &[f64],
         pairs: &[ProbePair],
-    ) -> Vec<f64> {
-        let Some(parameter) = pairs.first().map(|pair| pair.parameter) else { return Vec::new() };
-        let unit = unit_step(known, theta_scaled, parameter);
+    ) -> Further {
+        let Some(parameter) = pairs.first().map(|pair| pair.parameter) else {
+            return Further::default();
+        };
+        let unit = unit_step(&evaluator.problem().parameters, theta_scaled, parameter);
         let ladder: Vec<Rung> = pairs.iter().map(rung).collect();
         if !self.wants_further(&ladder, unit) {
-            return Vec::new();
+            return Further::default();
         }
         if pairs.len() <= self.eps.len() {
-            return self.further_eps(unit);
+            return Further { eps: self.further_eps(unit), ..Further::default() };
         }
         // Steps of their own follow theta: what they do to differences is no noise to average away.
         let is_random = noise_origin(pairs) == NoiseOrigin::Rounding;
         match estimate_from_either(&ladder_in_units(ladder, unit)) {
             Some(e) if is_random && is_worth_averaging(&e, self.criteria.decidable) => {
-                averaging_eps().map(|e| e * unit).filter(|e| !self.eps.contains(e)).collect()
+                if evaluator.can_compensate(parameter) {
+                    let compensated_eps = COMPENSATED_EPS.map(|e| e * unit).to_vec();
+                    return Further { compensated_eps, ..Further::default() };
+                }
+                let eps = averaging_eps().map(|e| e * unit).filter(|e| !self.eps.contains(e));
+                Further { eps: eps.collect(), ..Further::default() }
             }
-            _ => Vec::new(),
+            _ => Further::default(),
         }
     }
 
@@ -400,8 +409,9 @@ pub fn judge_point(
             let further = result.refinements.iter().filter(|p| p.parameter == parameter);
             let all: Vec<&ProbePair> = pairs.iter().chain(further).collect();
             let unit = unit_step(known, theta_scaled, parameter);
-            let ladder = ladder_in_units(all.iter().map(|pair| rung(pair)), unit);
-            let estimate = estimate_of_all(&ladder, noise_origin(all.iter().copied()))
+            let telling = telling_pairs(&all);
+            let ladder = ladder_in_units(telling.iter().map(|pair| rung(pair)), unit);
+            let estimate = estimate_of_all(&ladder, noise_origin(telling))
                 .map(|e| e.out_of_units(unit));
             let value = gradient.map_or(f64::NAN, |g| g[parameter.position()]);
             let cell = Cell {
@@ -421,6 +431,17 @@ pub fn judge_point(
         })
         .collect();
     JudgedPoint { point, rows, best, cells }
+}
+
+/// The compensated pairs, if any have values: beside them plain ones tell nothing but their rounding.
+/// Else all.
+fn telling_pairs<'a>(all: &[&'a ProbePair]) -> Vec<&'a ProbePair> {
+    let (compensated, plain): (Vec<&ProbePair>, Vec<&ProbePair>) =
+        all.iter().copied().partition(|pair| pair.is_compensated);
+    match compensated.iter().any(|pair| pair.paired_central.is_finite()) {
+        true => compensated,
+        false => plain,
+    }
 }
 
 /// A ladder in units of a parameter's step. Steps of a grid that are larger than a unit far below 1 are left

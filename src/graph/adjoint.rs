@@ -209,6 +209,7 @@ impl Reverse<'_> {
                 self.add(b, Term::Plus(of_second));
             }
             Binary::Lt | Binary::Le | Binary::Eq => {}
+            Binary::LogLacks => unreachable!("no formula has it"),
         }
     }
 

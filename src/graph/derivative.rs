@@ -241,6 +241,7 @@ fn binary_tangent(
             merge(graph, da, db, |g, x, y| g.select(first, x.unwrap_or(zero), y.unwrap_or(zero)))
         }
         Binary::Lt | Binary::Le | Binary::Eq => Vec::new(),
+        Binary::LogLacks => unreachable!("no formula has it"),
     }
 }
 

@@ -106,10 +106,13 @@ pub enum Binary {
     Lt,
     Le,
     Eq,
+    /// ln a − b, of which ln a is known to about twice the precision: what a rounded logarithm b lacks.
+    /// No formula has it, but [compensated](crate::program::compensated) programs.
+    LogLacks,
 }
 
 impl Binary {
-    /// All operations.
+    /// All operations of formulas.
     pub const ALL: [Self; 10] = [
         Self::Add,
         Self::Sub,

@@ -103,7 +103,7 @@ impl Graph {
             Binary::Min | Binary::Max | Binary::Eq => {
                 self.intern(Node::Binary(op, a.min(b), a.max(b)))
             }
-            Binary::Lt | Binary::Le => self.intern(Node::Binary(op, a, b)),
+            Binary::Lt | Binary::Le | Binary::LogLacks => self.intern(Node::Binary(op, a, b)),
         }
     }
 
@@ -339,6 +339,7 @@ pub fn apply_binary(op: Binary, a: f64, b: f64) -> f64 {
         Binary::Lt => f64::from(a < b),
         Binary::Le => f64::from(a <= b),
         Binary::Eq => f64::from(a == b),
+        Binary::LogLacks => elementary::log_lacks(a, b),
     }
 }
 

@@ -321,6 +321,12 @@ impl Events {
         along
     }
 
+    /// Whether an assignment takes a value as it is: a number, a slot or a state.
+    pub fn is_exact(&self, assignment: &Assignment) -> bool {
+        let node = self.graph.node(assignment.value.node);
+        assignment.factor.is_none() && matches!(node, Node::Constant(_) | Node::Input(_))
+    }
+
     /// A formula as an expression.
     pub fn expression(&self, formula: &Formula) -> (&Graph, NodeId) {
         (&self.graph, formula.node)

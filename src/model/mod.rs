@@ -287,6 +287,11 @@ impl OdeProblem {
         formulas::depends_on(&self.formulas, value, parameter)
     }
 
+    /// Whether moving a parameter does not change a slot, or only as its linear value changes.
+    pub fn is_set_exactly(&self, value: SlotValue, parameter: ParameterIdx) -> bool {
+        !matches!(value, SlotValue::Formula(_)) || !self.depends_on(value, parameter)
+    }
+
     /// Derivatives of a slot's value with respect to the linear values of the parameters.
     pub fn slot_derivatives(
         &self,

@@ -23,6 +23,13 @@ pub struct Prediction {
     pub sigma: f64,
 }
 
+impl Prediction {
+    /// This less another, number by number.
+    pub fn less(self, other: Self) -> Self {
+        Self { y: self.y - other.y, sigma: self.sigma - other.sigma }
+    }
+}
+
 impl NoiseModel {
     /// Simulated minus measured value on the transformed scale.
     pub fn residual(self, measured: f64, y: f64) -> f64 {
@@ -115,7 +122,7 @@ impl NoiseModel {
             return f64::NAN;
         }
         let z_minus = self.residual(measured, minus.y) / minus.sigma;
-        self.weighted_difference(z_minus, plus, minus)
+        self.weighted_difference(z_minus, minus.y, plus.sigma, plus.less(minus))
     }
 
     /// d transformed / d linear, at a simulated value.
@@ -127,28 +134,43 @@ impl NoiseModel {
         }
     }
 
-    /// z(plus) − z(minus), where z(minus) is known.
-    fn weighted_difference(self, z_minus: f64, plus: Prediction, minus: Prediction) -> f64 {
-        let dy = plus.y - minus.y;
+    /// z(plus) − z(minus), where z(minus) is known, and by how much y and sigma differ.
+    fn weighted_difference(
+        self,
+        z_minus: f64,
+        y_minus: f64,
+        sigma_plus: f64,
+        difference: Prediction,
+    ) -> f64 {
         let dr = match self.transformation {
-            Transformation::Lin => dy,
-            Transformation::Log => log1p(dy / minus.y),
-            Transformation::Log10 => log1p(dy / minus.y) / LN_10,
+            Transformation::Lin => difference.y,
+            Transformation::Log => log1p(difference.y / y_minus),
+            Transformation::Log10 => log1p(difference.y / y_minus) / LN_10,
         };
-        (dr - z_minus * (plus.sigma - minus.sigma)) / plus.sigma
+        (dr - z_minus * difference.sigma) / sigma_plus
     }
 
     /// nllh(plus) − nllh(minus), formed from the differences of y and sigma: nothing that both
     /// share is added and taken away again.
     pub fn nllh_difference(self, measured: f64, plus: Prediction, minus: Prediction) -> f64 {
+        self.nllh_difference_by(measured, plus, minus, plus.less(minus))
+    }
+
+    /// The same where the difference `plus` − `minus` of both is known better than they are.
+    pub fn nllh_difference_by(
+        self,
+        measured: f64,
+        plus: Prediction,
+        minus: Prediction,
+        difference: Prediction,
+    ) -> f64 {
         if !(plus.sigma > 0.0 && minus.sigma > 0.0) {
             return f64::NAN;
         }
-        let d_sigma = plus.sigma - minus.sigma;
         let z_plus = self.residual(measured, plus.y) / plus.sigma;
         let z_minus = self.residual(measured, minus.y) / minus.sigma;
-        let dz = self.weighted_difference(z_minus, plus, minus);
-        log1p(d_sigma / minus.sigma)
+        let dz = self.weighted_difference(z_minus, minus.y, plus.sigma, difference);
+        log1p(difference.sigma / minus.sigma)
             + match self.distribution {
                 Distribution::Normal => 0.5 * dz * (z_plus + z_minus),
                 // |z| is linear on either side of zero.

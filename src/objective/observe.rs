@@ -31,12 +31,12 @@ pub struct Dependence {
 /// The observation programs of a problem.
 pub struct Objective<'p> {
     problem: &'p OdeProblem,
-    observables: Vec<Compiled>,
+    pub(super) observables: Vec<Compiled>,
 }
 
 /// One observable's programs. Both read `inputs` and return y and sigma first; the second also
 /// returns the derivatives of y, then those of sigma, with respect to the inputs of `variables`.
-struct Compiled {
+pub(super) struct Compiled {
     inputs: Vec<Input>,
     /// States and slots among the inputs.
     variables: Vec<Input>,
@@ -44,6 +44,8 @@ struct Compiled {
     reads: [Vec<Input>; 2],
     value: BlockProgram,
     derivatives: BlockProgram,
+    /// What `value` was made from.
+    pub(super) program: Program,
 }
 
 impl<'p> Objective<'p> {
@@ -106,7 +108,7 @@ impl<'p> Objective<'p> {
         let mut registers = compiled.value.new_file();
         let [y, sigma] = [0, 1].map(|i| compiled.value.registers.outputs[i] as usize);
         for block in items.chunks(BLOCK) {
-            self.load(compiled, block, &mut registers);
+            self.load(&compiled.inputs, block, &mut registers);
             compiled.value.run(&mut registers);
             out.extend(
                 (0..block.len())
@@ -129,7 +131,7 @@ impl<'p> Objective<'p> {
         let count = compiled.variables.len();
         let mut values = vec![0.0; outputs.len()];
         for (b, block) in items.chunks(BLOCK).enumerate() {
-            self.load(compiled, block, &mut registers);
+            self.load(&compiled.inputs, block, &mut registers);
             compiled.derivatives.run(&mut registers);
             for w in 0..block.len() {
                 for (value, &register) in values.iter_mut().zip(outputs) {
@@ -146,12 +148,17 @@ impl<'p> Objective<'p> {
         value.map_or(f64::NAN, |(_, value)| self.problem.slot_value(*value, parameters))
     }
 
-    fn load(&self, compiled: &Compiled, block: &[Item<'_>], registers: &mut [Vector]) {
+    pub(super) fn load(&self, inputs: &[Input], block: &[Item<'_>], registers: &mut [Vector]) {
         for (w, item) in block.iter().enumerate() {
             let row = &self.problem.rows[item.row.position()];
-            for (register, input) in registers.iter_mut().zip(&compiled.inputs) {
+            for (register, input) in registers.iter_mut().zip(inputs) {
                 register[w] = match *input {
                     Input::State(s) => item.states[s.position()],
+                    // Low parts, where the trajectory has them.
+                    Input::StateTangent(s, _) => {
+                        let n = self.problem.state_ids.len();
+                        item.states.get(n + s.position()).copied().unwrap_or(0.0)
+                    }
                     Input::Time => {
                         let simulation = &self.problem.simulations[row.simulation.position()];
                         simulation.output_times[row.output]
@@ -205,6 +212,7 @@ impl Compiled {
             reads,
             value: BlockProgram::new(&value),
             derivatives: BlockProgram::new(&derivatives),
+            program: value,
         }
     }
 }

@@ -7,6 +7,7 @@
 //! with registers assigned by live range ([`registers`]), the GPU engine prints it
 //! ([`wgsl::print_body`]).
 
+pub mod compensated;
 pub mod forward;
 pub mod fuse;
 pub mod products;

@@ -12,6 +12,7 @@ pub use reverse::ReverseStep;
 use crate::graph::{Binary, Graph, Input, NodeId, Substitution, Ternary, Unary, differentiate};
 use crate::index::{DirectionIdx, SlotIdx, StateIdx, SwitchIdx};
 use crate::program::forward::{Directions, tangents};
+use crate::program::compensated::{compensate, low_of_state};
 use crate::program::fuse::fuse;
 use crate::program::products::regroup;
 use crate::program::{Program, ValueId};
@@ -77,6 +78,25 @@ impl StepProgram {
     pub fn tolerances_at(&self) -> usize {
         self.moving_at() + 2 * self.moving_count
     }
+    /// The step of a lane without tangents in [compensated](crate::program::compensated) arithmetic: low
+    /// parts of the states stand where the tangents of one direction would.
+    ///
+    /// # Panics
+    /// If the step has tangents, chooses its size, or is not compensable.
+    pub fn compensated(&self) -> Self {
+        assert!(!self.adaptive && self.moving_count == 0, "a plain replayed step");
+        let compensated = compensate(&self.program, low_of_state);
+        let (states, others) = self.program.inputs().split_at(self.width);
+        let mut inputs = states.to_vec();
+        inputs.extend(states.iter().map(|&state| low_of_state(state).expect("states have low parts")));
+        inputs.extend(others);
+        Self {
+            program: Program::new(&compensated.graph, inputs, &compensated.roots),
+            width: 2 * self.width,
+            ..*self
+        }
+    }
+
     /// Outputs that are states or tangents.
     pub fn advanced(&self) -> &[ValueId] {
         &self.program.outputs()[..self.width]

@@ -1,6 +1,7 @@
 //! Integrating points, their probes and their tangents.
 
 use super::adjoint::AdjointKernel;
+use super::compensation::Compensation;
 use super::gradients::{Draft, GradientCosts, GradientEngines, OwnGradients};
 use super::integrate::{Bundle, LaneSet, Run, TangentKernel};
 use super::lanes::LanePreparation;
@@ -64,6 +65,9 @@ pub struct Evaluator<'p> {
     pub(super) tangents: Vec<TangentKernel>,
     preferred_lanes: usize,
     batches_in_flight: usize,
+    /// Replayed steps in compensated arithmetic; none where probes choose their own, or rounding errors of
+    /// the model cannot be told.
+    pub(super) compensation: Option<Compensation>,
     /// Second derivatives, where they are wanted.
     pub(super) second: Option<SecondOrder>,
     /// Those of the problem's further models.
@@ -109,13 +113,22 @@ pub(super) struct Probed {
     pub(super) lanes_of: Vec<Vec<Option<usize>>>,
 }
 
-/// Further eps to try for a cell, given the point on the parameter scale and the cell's pairs so far;
+/// Further differences to form for a cell.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Further {
+    pub eps: Vec<f64>,
+    /// Steps of differences with [compensated](crate::program::compensated) arithmetic; only of parameters
+    /// for which the evaluator [can](Evaluator::can_compensate).
+    pub compensated_eps: Vec<f64>,
+}
+
+/// Further differences of a cell, given the point on the parameter scale and the cell's pairs so far;
 /// asked again once they are there.
-pub type Refine<'a> = dyn Fn(&[f64], &[ProbePair]) -> Vec<f64> + Sync + 'a;
+pub type Refine<'a> = dyn Fn(&[f64], &[ProbePair]) -> Further + Sync + 'a;
 
 /// Asks for nothing.
-pub fn no_refinement(_: &[f64], _: &[ProbePair]) -> Vec<f64> {
-    Vec::new()
+pub fn no_refinement(_: &[f64], _: &[ProbePair]) -> Further {
+    Further::default()
 }
 
 /// Points that were evaluated together.
@@ -201,9 +214,15 @@ impl<'p> Evaluator<'p> {
                 tangent_ops = reverse.program.ops().len();
             }
         }
+        let objective = Objective::new(problem);
+        let compensation = match settings.steps {
+            StepMode::Shared => Compensation::new(problem, &objective, &preparation, &replay),
+            StepMode::Adaptive => None,
+        };
         Ok(Self {
             problem,
-            objective: Objective::new(problem),
+            objective,
+            compensation,
             settings,
             timelines: problem.simulations.iter().map(|s| s.timeline.clone()).collect(),
             adaptive: engine.prepare(&generator.adaptive())?,
@@ -252,6 +271,12 @@ impl<'p> Evaluator<'p> {
     /// The compiled observables.
     pub fn objective(&self) -> &Objective<'p> {
         &self.objective
+    }
+
+    /// Whether differences of a parameter can be formed in compensated arithmetic.
+    pub fn can_compensate(&self, parameter: ParameterIdx) -> bool {
+        let can = |e: &Self| e.compensation.as_ref().is_some_and(|c| c.can_move(parameter));
+        can(self) && self.others.iter().all(can)
     }
 
     /// How many chunks of points to evaluate at a time, each from a thread of its own.
@@ -327,20 +352,25 @@ impl<'p> Evaluator<'p> {
         }
         let steps = self.compared_steps(eps);
         let known = &self.problem.parameters;
-        let refine = |theta: &[f64], pairs: &[ProbePair]| -> Vec<f64> {
+        let refine = |theta: &[f64], pairs: &[ProbePair]| {
             let mut further = refine(theta, pairs);
             let first = pairs.first().filter(|_| pairs.len() <= eps.len());
             let compared = first.and_then(|pair| steps.in_unit(known, theta, pair.parameter));
-            further.extend(compared.filter(|step| !further.contains(step) && !eps.contains(step)));
+            let is_new = |step: &f64| !further.eps.contains(step) && !eps.contains(step);
+            let compared = compared.filter(is_new);
+            further.eps.extend(compared);
             further
         };
         for _ in 0..MOST_REFINEMENTS {
-            let further = further_requests(points, &sums(&parts), eps.len(), &refine);
-            if further.is_empty() {
+            let (plain, compensated) = further_requests(points, &sums(&parts), eps.len(), &refine);
+            if plain.is_empty() && compensated.is_empty() {
                 break;
             }
             for part in &mut parts {
-                part.refine(points, parameters, eps, &further)?;
+                if !plain.is_empty() {
+                    part.refine(points, parameters, eps, &plain)?;
+                }
+                part.compensate(points, parameters, &compensated)?;
             }
         }
         let mut evaluated = EvaluatedChunk {
@@ -468,28 +498,37 @@ impl<'p> Evaluator<'p> {
     }
 }
 
-/// The further eps that `refine` asks for.
+/// A difference to form: (point, parameter, eps).
+pub(super) type Request = (usize, ParameterIdx, f64);
+
+/// The further differences that `refine` asks for, plain and compensated.
 fn further_requests(
     points: &[Vec<f64>],
     results: &[PointResult],
     eps_count: usize,
     refine: &Refine<'_>,
-) -> Vec<(usize, ParameterIdx, f64)> {
+) -> (Vec<Request>, Vec<Request>) {
     let of_point = |(point, result): (usize, &PointResult)| {
-        let mut further = Vec::new();
+        let (mut plain, mut compensated) = (Vec::new(), Vec::new());
         for pairs in result.probes.chunks(eps_count.max(1)) {
             let parameter = pairs[0].parameter;
             let known = result.refinements.iter().filter(|pair| pair.parameter == parameter);
             let all: Vec<ProbePair> = pairs.iter().chain(known).cloned().collect();
-            further.extend(refine(&points[point], &all).into_iter().map(|e| (point, parameter, e)));
+            let further = refine(&points[point], &all);
+            plain.extend(further.eps.into_iter().map(|eps| (point, parameter, eps)));
+            let steps = further.compensated_eps.into_iter();
+            compensated.extend(steps.map(|eps| (point, parameter, eps)));
         }
-        further
+        (plain, compensated)
     };
-    results.par_iter().enumerate().flat_map_iter(of_point).collect()
+    let by_point: Vec<(Vec<Request>, Vec<Request>)> =
+        results.par_iter().enumerate().map(of_point).collect();
+    let (plain, compensated): (Vec<_>, Vec<_>) = by_point.into_iter().unzip();
+    (plain.concat(), compensated.concat())
 }
 
 /// Both moves of each (point, parameter, eps).
-pub(super) fn moves_of(points: &[Vec<f64>], requests: &[(usize, ParameterIdx, f64)]) -> Vec<Move> {
+pub(super) fn moves_of(points: &[Vec<f64>], requests: &[Request]) -> Vec<Move> {
     requests
         .iter()
         .flat_map(|&(point, parameter, eps)| {

@@ -37,7 +37,7 @@ pub(super) struct Bundle {
 }
 
 impl Bundle {
-    /// No slot.
+    /// No slot: as a direction that of low parts, which no slot moves.
     pub(super) const UNUSED: SlotIdx = SlotIdx(u32::MAX);
 }
 
@@ -221,7 +221,7 @@ impl Run {
 
 /// How lanes choose their steps.
 #[derive(Clone, Copy)]
-enum Steps<'a> {
+pub(super) enum Steps<'a> {
     Own(Tolerances),
     /// Those of lanes of another run.
     Of(&'a Run, &'a [usize]),
@@ -315,7 +315,7 @@ impl Evaluator<'_> {
         self.integrate(lanes.times(count), &kind, Steps::Of(run, &of))
     }
 
-    fn integrate(
+    pub(super) fn integrate(
         &self,
         lanes: LaneSet,
         kind: &Kind<'_>,

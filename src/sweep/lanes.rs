@@ -7,6 +7,7 @@ use crate::graph::{Graph, Input, NodeId, adjoints};
 use crate::index::{SimulationIdx, SlotIdx, StateIdx, SwitchIdx};
 use crate::model::{OdeProblem, SlotValue};
 use crate::program::Program;
+use crate::program::compensated::{compensate, is_compensable};
 use crate::program::forward::{Directions, tangents};
 use crate::program::fuse::fuse;
 
@@ -34,9 +35,7 @@ pub struct InitialAdjoints {
 impl<'p> LanePreparation<'p> {
     /// Compiles the initial values and the right-hand side of a problem.
     pub fn new(problem: &'p OdeProblem) -> Self {
-        let mut graph = problem.rhs.graph.clone();
-        let fused = fuse(&mut graph, &problem.initial);
-        let initial = Program::new(&graph, slot_inputs(problem), &fused);
+        let initial = initial_program(problem);
         let mut rhs_inputs: Vec<Input> = (0..problem.state_ids.len())
             .map(|i| Input::State(StateIdx::from_position(i)))
             .collect();
@@ -45,7 +44,7 @@ impl<'p> LanePreparation<'p> {
             (0..problem.rhs.switch_count).map(|i| Input::Switch(SwitchIdx::from_position(i))),
         );
         rhs_inputs.push(Input::Time);
-        let rhs = Program::new(&graph, rhs_inputs.clone(), &problem.rhs.derivatives);
+        let rhs = Program::new(&problem.rhs.graph, rhs_inputs.clone(), &problem.rhs.derivatives);
         Self {
             problem,
             initial: BlockProgram::new(&initial),
@@ -94,6 +93,21 @@ impl<'p> LanePreparation<'p> {
         inputs.extend(directions.inputs());
         let width = roots.len();
         InitialTangents { program: BlockProgram::new(&Program::new(&graph, inputs, &roots)), width }
+    }
+
+    /// Whether rounding errors of the initial values can be told.
+    pub(super) fn is_compensable(&self) -> bool {
+        is_compensable(&initial_program(self.problem))
+    }
+
+    /// The program for initial values and their low parts.
+    pub(super) fn compile_compensated(&self) -> InitialTangents {
+        let program = initial_program(self.problem);
+        let compensated = compensate(&program, |_| None);
+        let width = compensated.roots.len();
+        let program =
+            Program::new(&compensated.graph, program.inputs().to_vec(), &compensated.roots);
+        InitialTangents { program: BlockProgram::new(&program), width }
     }
 
     /// The program for the adjoints of those of `slots` that lanes carry through the initial values.
@@ -208,6 +222,13 @@ impl<'p> LanePreparation<'p> {
 pub(super) fn weighted_norm(values: &[f64], states: &[f64], rtol: f64, atol: f64) -> f64 {
     let squares = values.iter().zip(states).map(|(v, x)| (v / (atol + rtol * x.abs())).powi(2));
     (squares.sum::<f64>() / values.len().max(1) as f64).sqrt()
+}
+
+/// From slots to initial states.
+fn initial_program(problem: &OdeProblem) -> Program {
+    let mut graph = problem.rhs.graph.clone();
+    let fused = fuse(&mut graph, &problem.initial);
+    Program::new(&graph, slot_inputs(problem), &fused)
 }
 
 fn slot_inputs(problem: &OdeProblem) -> Vec<Input> {

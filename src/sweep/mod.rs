@@ -6,6 +6,7 @@
 //! does not reach, the rows that do not depend on it.
 
 mod adjoint;
+mod compensation;
 mod course;
 mod curvature;
 mod evaluator;
@@ -32,7 +33,7 @@ mod traveller;
 mod walk;
 
 pub use curvature::{CurvatureChunk, GradientPairs, OwnHessian, PointCurvature, Products};
-pub use evaluator::{EvaluatedChunk, Evaluator, Refine, Settings, StepMode, no_refinement};
+pub use evaluator::{EvaluatedChunk, Evaluator, Further, Refine, Settings, StepMode, no_refinement};
 pub use flight::Flight;
 pub use gradients::{GradientCosts, GradientEngines, OwnGradients};
 pub use journal::{Grid, Journal, JournalChunk, JournalReader, Reader, Writer};

@@ -162,7 +162,7 @@ impl<'e, 'p> Part<'e, 'p> {
         }
     }
 
-    fn scorer<'s>(
+    pub(super) fn scorer<'s>(
         &'s self,
         probed: &'s Probed,
         moves: &'s [Move],

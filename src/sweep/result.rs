@@ -58,6 +58,9 @@ pub struct ProbePair {
     /// tolerances' size in the states would, or some times what tighter tolerances change, if that is known
     /// and less. 0 where probes replay steps.
     pub step_noise: f64,
+    /// Whether what rounding leaves out was carried along: `paired_central` then has about twice the
+    /// precision, and there are no one-sided differences.
+    pub is_compensated: bool,
 }
 
 /// What became of a point.
@@ -154,6 +157,7 @@ impl ProbePair {
             unmoved_round_off: nan,
             unreached_round_off: nan,
             step_noise: nan,
+            is_compensated: false,
         }
     }
 
@@ -167,6 +171,7 @@ impl ProbePair {
         self.unmoved_round_off += other.unmoved_round_off;
         self.unreached_round_off += other.unreached_round_off;
         self.step_noise += other.step_noise;
+        self.is_compensated &= other.is_compensated;
     }
 }
 

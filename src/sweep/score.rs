@@ -11,6 +11,11 @@ use crate::model::OdeProblem;
 use crate::objective::{Coordinate, Dependence, Item, Objective, Prediction};
 use rayon::prelude::*;
 
+/// A way to predict rows of one observable.
+type PredictBy<'a, T> = dyn Fn(ObservableIdx, &[Item<'_>], &mut Vec<T>) + 'a;
+
+const NO_PREDICTION: Prediction = Prediction { y: f64::NAN, sigma: f64::NAN };
+
 /// A chunk of integrated points.
 pub(super) struct Scorer<'a> {
     pub(super) problem: &'a OdeProblem,
@@ -229,7 +234,21 @@ impl Scorer<'_> {
         parameters: &[f64],
         trajectory_of: &dyn Fn(SimulationIdx) -> Trajectory<'s>,
     ) -> Vec<Prediction> {
-        let none = Prediction { y: f64::NAN, sigma: f64::NAN };
+        let plainly = |observable, items: &[Item<'_>], out: &mut Vec<Prediction>| {
+            self.objective.predict(observable, items, out);
+        };
+        self.predict_by(rows, parameters, trajectory_of, NO_PREDICTION, &plainly)
+    }
+
+    /// The same by another way to predict rows of one observable; `none` is what stands for no prediction.
+    fn predict_by<'s, T: Copy>(
+        &'s self,
+        rows: &[RowIdx],
+        parameters: &[f64],
+        trajectory_of: &dyn Fn(SimulationIdx) -> Trajectory<'s>,
+        none: T,
+        by: &PredictBy<'_, T>,
+    ) -> Vec<T> {
         let mut predictions = vec![none; rows.len()];
         let (mut places, mut values) = (Vec::new(), Vec::new());
         for o in 0..self.problem.observables.len() {
@@ -249,7 +268,7 @@ impl Scorer<'_> {
                     places.push(place);
                 }
             }
-            self.objective.predict(observable, &items, &mut values);
+            by(observable, &items, &mut values);
             for (&place, &value) in places.iter().zip(&values) {
                 predictions[place] = value;
             }
@@ -337,6 +356,21 @@ impl Scorer<'_> {
 
     /// Predictions of rows at a probe; those of the point where a simulation failed.
     pub(super) fn predict_moved(&self, point: usize, number: usize, rows: &[RowIdx]) -> Moved {
+        let plainly = |observable, items: &[Item<'_>], out: &mut Vec<Prediction>| {
+            self.objective.predict(observable, items, out);
+        };
+        self.predict_moved_by(point, number, rows, NO_PREDICTION, &plainly)
+    }
+
+    /// The same by another way to predict rows of one observable.
+    pub(super) fn predict_moved_by<T: Copy>(
+        &self,
+        point: usize,
+        number: usize,
+        rows: &[RowIdx],
+        none: T,
+        by: &PredictBy<'_, T>,
+    ) -> Moved<T> {
         let probe = self.moves[number];
         debug_assert_eq!(probe.point, point);
         let lanes = &self.probe_lanes[number];
@@ -353,7 +387,7 @@ impl Scorer<'_> {
                 (None, Some(slots)) => Trajectory { slots, ..self.own(point, s) },
                 (None, None) => self.own(point, s),
             };
-        let predictions = self.predict(rows, &parameters, &trajectory_of);
+        let predictions = self.predict_by(rows, &parameters, &trajectory_of, none, by);
         Moved { coordinate: (probe.theta, parameters[place]), parameters, predictions }
     }
 
@@ -492,12 +526,12 @@ struct Pair {
 }
 
 /// Rows at a probe.
-pub(super) struct Moved {
+pub(super) struct Moved<T = Prediction> {
     /// The moved parameter.
     pub(super) coordinate: Coordinate,
     /// Linear values of all parameters.
     parameters: Vec<f64>,
-    pub(super) predictions: Vec<Prediction>,
+    pub(super) predictions: Vec<T>,
 }
 
 /// Predictions of the affected rows at a probe.

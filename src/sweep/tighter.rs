@@ -1,6 +1,6 @@
 //! Points once more at tighter tolerances: what that changes is about the discretisation error.
 
-use super::evaluator::{EvaluatedChunk, Evaluator, StepMode, no_refinement};
+use super::evaluator::{EvaluatedChunk, Evaluator, StepMode, no_refinement, Further};
 use super::result::{PointResult, ProbePair};
 use crate::engine::EngineError;
 use crate::index::ParameterIdx;
@@ -41,11 +41,10 @@ impl Evaluator<'_> {
         let known = &self.problem.parameters;
         let evaluated = match steps.of_grid {
             Some(of_grid) => {
-                let refine = |theta: &[f64], pairs: &[ProbePair]| -> Vec<f64> {
+                let refine = |theta: &[f64], pairs: &[ProbePair]| {
                     let own = pairs.first().filter(|_| pairs.len() == 1);
-                    own.and_then(|own| steps.in_unit(known, theta, own.parameter))
-                        .into_iter()
-                        .collect()
+                    let step = own.and_then(|own| steps.in_unit(known, theta, own.parameter));
+                    Further { eps: step.into_iter().collect(), ..Further::default() }
                 };
                 tight.evaluate(points, parameters, &[of_grid], &refine)?
             }

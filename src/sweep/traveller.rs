@@ -369,7 +369,9 @@ impl<'a> Traveller<'a> {
         let n = self.problem.state_ids.len();
         let mut heirs_of_lost = Vec::new();
         for (d, slot) in self.directions.iter().enumerate() {
-            let [old, new] = [before, after].map(|p| p.slot_values[slot.position()]);
+            // Low parts have no slot, and stay.
+            let [old, new] = [before, after].map(|p| p.slot_values.get(slot.position()));
+            let (Some(&old), Some(&new)) = (old, new) else { continue };
             if old == new {
                 continue;
             }

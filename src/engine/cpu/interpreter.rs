@@ -125,6 +125,7 @@ unsafe fn run_instructions<const LANES: usize>(
                 O::Binary(Binary::Lt) => lanes!(|x, y, _| if x < y { 1.0 } else { 0.0 }),
                 O::Binary(Binary::Le) => lanes!(|x, y, _| if x <= y { 1.0 } else { 0.0 }),
                 O::Binary(Binary::Eq) => lanes!(|x, y, _| if x == y { 1.0 } else { 0.0 }),
+                O::Binary(Binary::LogLacks) => lanes!(|x, y, _| elementary::log_lacks(x, y)),
                 O::Unary(Unary::Neg) => lanes!(|x, _, _| -x),
                 O::Unary(Unary::Abs) => lanes!(|x, _, _| x.abs()),
                 O::Unary(Unary::Sign) => lanes!(|x, _, _| sign(x)),

@@ -26,6 +26,9 @@ const STATUSES: [LaneStatus; 8] = [
     LaneStatus::NegativeDelay,
 ];
 
+/// Behind the bits that tell which numbers of a pair are written.
+const IS_COMPENSATED: u8 = 1 << 7;
+
 /// Numbers of a pair that are often 0 and not written then.
 type PairNumbers = [f64; 7];
 
@@ -138,7 +141,8 @@ impl Writer {
         let numbers = numbers(pair);
         let is_written = numbers.map(|number| number.to_bits() != 0);
         let mask = |mask: u8, (i, &is_written): (usize, &bool)| mask | u8::from(is_written) << i;
-        self.u8(&is_written.iter().enumerate().fold(0, mask));
+        let start = if pair.is_compensated { IS_COMPENSATED } else { 0 };
+        self.u8(&is_written.iter().enumerate().fold(start, mask));
         for (number, _) in numbers.iter().zip(is_written).filter(|(_, is_written)| *is_written) {
             self.f64(number);
         }
@@ -257,6 +261,7 @@ impl<'a> Reader<'a> {
             unmoved_round_off,
             unreached_round_off,
             step_noise,
+            is_compensated: mask & IS_COMPENSATED != 0,
         })
     }
 
@@ -303,6 +308,7 @@ pub(super) mod tests {
             unmoved_round_off: f64::NEG_INFINITY,
             unreached_round_off: 5e-324,
             step_noise: 0.0,
+            is_compensated: k.is_multiple_of(2),
             ..ProbePair::of_values(
                 ParameterIdx(k as u32),
                 1e-5,

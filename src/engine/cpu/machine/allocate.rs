@@ -205,7 +205,7 @@ pub fn allocate(program: &RegisterProgram, registers: usize) -> Vec<Action> {
                 allocator.fused(Fused::NegMulAdd, places, next, result);
             }
             O::Ternary(Ternary::Select) => allocator.select([a, b, c], next, result),
-            O::Binary(Binary::Pow) | O::Unary(_) => allocator.call(i),
+            O::Binary(Binary::Pow | Binary::LogLacks) | O::Unary(_) => allocator.call(i),
         }
     }
     allocator.save_all();

@@ -1,0 +1,204 @@
+//! Differences in compensated arithmetic, for derivatives below the rounding of an objective.
+//!
+//! Probes replay their point's steps with what rounding leaves out of every state carried along
+//! ([`crate::program::compensated`]), always on the CPU. The values themselves are those of plain probes,
+//! to the bit. Times and step sizes are numbers that all probes share; slots are the linear values of
+//! parameters, and the steps between these are what differences are divided by.
+
+use super::evaluator::{Request, moves_of, total_steps, Evaluator, Probed};
+use super::integrate::{Bundle, Kind, Run, Steps};
+use super::lanes::{InitialTangents, LanePreparation};
+use super::part::Part;
+use super::result::{Failure, ProbePair};
+use super::score::Scorer;
+use crate::engine::cpu::CpuEngine;
+use crate::engine::{Engine, EngineError, Kernel};
+use crate::index::ParameterIdx;
+use crate::model::OdeProblem;
+use crate::objective::{CompensatedObservables, CompensatedPrediction, Item, Objective};
+use crate::program::compensated::is_compensable;
+use crate::rosenbrock::StepProgram;
+use rayon::prelude::*;
+use std::sync::OnceLock;
+
+/// Rounding errors of a row's difference, formed without cancellation, in units of 2⁻⁵² of it.
+const ROW_ROUNDING: f64 = 4.0;
+
+/// A model's programs in compensated arithmetic, compiled when they are first needed.
+pub(super) struct Compensation {
+    replay: StepProgram,
+    /// Whether all slots that a parameter sets are exact, by parameter.
+    can_move: Vec<bool>,
+    compiled: OnceLock<Compiled>,
+}
+
+struct Compiled {
+    kernel: Box<dyn Kernel>,
+    width: usize,
+    initial: InitialTangents,
+    observables: CompensatedObservables,
+    /// The one direction that is carried: no slot's, but that of the low parts.
+    bundle: [Bundle; 1],
+}
+
+impl Compensation {
+    /// None where rounding errors of the model cannot be told: events and moving breakpoints set times by
+    /// plain arithmetic, later periods may assign what is computed by it.
+    pub(super) fn new(
+        problem: &OdeProblem,
+        objective: &Objective<'_>,
+        preparation: &LanePreparation<'_>,
+        replay: &StepProgram,
+    ) -> Option<Self> {
+        let periods = || problem.simulations.iter().flat_map(|s| &s.periods);
+        let is_possible = problem.events.are_absent()
+            && problem.simulations.iter().all(|s| !s.has_moving_breakpoints)
+            && periods().flat_map(|p| &p.assignments).all(|a| problem.events.is_exact(a))
+            && is_compensable(&replay.program)
+            && preparation.is_compensable()
+            && objective.is_compensable();
+        let is_exact = |parameter: usize| {
+            let parameter = ParameterIdx::from_position(parameter);
+            let mut values = periods().flat_map(|p| &p.slot_values);
+            values.all(|value| problem.is_set_exactly(*value, parameter))
+        };
+        is_possible.then(|| Self {
+            replay: replay.clone(),
+            can_move: (0..problem.parameters.len()).map(is_exact).collect(),
+            compiled: OnceLock::new(),
+        })
+    }
+
+    /// Whether differences of a parameter can be formed.
+    pub(super) fn can_move(&self, parameter: ParameterIdx) -> bool {
+        self.can_move[parameter.position()]
+    }
+
+    fn compiled(&self, evaluator: &Evaluator<'_>) -> Result<&Compiled, EngineError> {
+        if let Some(compiled) = self.compiled.get() {
+            return Ok(compiled);
+        }
+        let step = self.replay.compensated();
+        let compiled = Compiled {
+            kernel: CpuEngine.prepare(&step)?,
+            width: step.width,
+            initial: evaluator.preparation.compile_compensated(),
+            observables: evaluator.objective.compensated(),
+            bundle: [Bundle { directions: vec![Bundle::UNUSED], ..Bundle::default() }],
+        };
+        Ok(self.compiled.get_or_init(|| compiled))
+    }
+}
+
+impl Part<'_, '_> {
+    /// Adds compensated differences: (point, parameter, eps).
+    pub(super) fn compensate(
+        &mut self,
+        points: &[Vec<f64>],
+        parameters: &[ParameterIdx],
+        requests: &[Request],
+    ) -> Result<(), EngineError> {
+        let evaluator = self.evaluator;
+        let Some(compensation) = evaluator.compensation.as_ref().filter(|_| !requests.is_empty())
+        else {
+            return Ok(());
+        };
+        let compiled = compensation.compiled(evaluator)?;
+        let moves = moves_of(points, requests);
+        let probes = evaluator.probe_lanes(&self.linear, &moves, Default::default());
+        let kind = Kind {
+            kernel: compiled.kernel.as_ref(),
+            width: compiled.width,
+            bundles: &compiled.bundle,
+            begin: &|count, carried| {
+                evaluator.preparation.initial_with_tangents(&compiled.initial, count, carried)
+            },
+        };
+        let steps = Steps::Of(&self.adaptive, &probes.own_lane);
+        let run = evaluator.integrate(probes.lanes, &kind, steps)?;
+        let probed = Probed { run: Some(run), lanes_of: probes.lanes_of };
+        let scorer = Scorer {
+            base: &self.adaptive,
+            ..self.scorer(&probed, &moves, &[], points, parameters, &[])
+        };
+        let pairs = scorer.compensated_pairs(requests, &compiled.observables, &self.results);
+        for (&(point, ..), pair) in requests.iter().zip(pairs) {
+            self.results[point].refinements.push(pair);
+        }
+        let reports = |run: &Run| run.result.reports.len() as u64;
+        self.lanes += probed.run.as_ref().map_or(0, reports);
+        self.steps += probed.run.as_ref().map_or(0, total_steps);
+        Ok(())
+    }
+}
+
+impl Scorer<'_> {
+    /// The pair of each request, whose moves follow each other.
+    fn compensated_pairs(
+        &self,
+        requests: &[Request],
+        observables: &CompensatedObservables,
+        results: &[super::PointResult],
+    ) -> Vec<ProbePair> {
+        let affected: Vec<_> = self.parameters.iter().map(|&p| self.affected(p)).collect();
+        let of = |(i, &(point, parameter, eps)): (usize, &Request)| {
+            let nothing = Err(Failure::Prior { parameter });
+            let place = self.parameters.iter().position(|p| *p == parameter);
+            let Some(affected) = place.map(|place| &affected[place]) else {
+                return ProbePair::of_values(parameter, eps, nothing, nothing);
+            };
+            let base = &results[point];
+            let objective = base.objective.unwrap_or(f64::NAN);
+            let sides = [2 * i, 2 * i + 1].map(|number| {
+                if let Some((simulation, lane)) = self.failed_lanes(number).next() {
+                    let report = self.probes.result.reports[lane];
+                    return Err(Failure::Lane { simulation, report });
+                }
+                let by = |observable, items: &[Item<'_>], out: &mut Vec<CompensatedPrediction>| {
+                    self.objective.predict_compensated(observables, observable, items, out);
+                };
+                let none = CompensatedPrediction::NONE;
+                Ok(self.predict_moved_by(point, number, &affected.rows, none, &by))
+            });
+            let here = (self.points[point][parameter.position()], self.linear[point][parameter.position()]);
+            let of_prior = |to, from| self.problem.priors.difference(parameter, to, from);
+            let values = [&sides[0], &sides[1]].map(|side| {
+                let side = side.as_ref().map_err(|failure| *failure)?;
+                let rows = affected.rows.iter().zip(&side.predictions);
+                let change = rows.map(|(&r, moved)| {
+                    let measured = self.problem.rows[r.position()].measured;
+                    let own = base.predictions[r.position()];
+                    self.noise_model(r).nllh_difference(measured, moved.value, own)
+                });
+                Ok(objective + (change.sum::<f64>() + of_prior(side.coordinate, here)))
+            });
+            let mut pair = ProbePair::of_values(parameter, eps, values[0], values[1]);
+            pair.is_compensated = true;
+            if let [Ok(plus), Ok(minus)] = &sides {
+                let (mut change, mut size) = (0.0, 0.0);
+                for (k, &r) in affected.rows.iter().enumerate() {
+                    let (to, from) = (plus.predictions[k], minus.predictions[k]);
+                    let measured = self.problem.rows[r.position()].measured;
+                    let model = self.noise_model(r);
+                    let of_row =
+                        model.nllh_difference_by(measured, to.value, from.value, to.less(from));
+                    change += of_row;
+                    size += of_row.abs();
+                }
+                let scale = self.problem.parameters[parameter.position()].scale;
+                let step = scale.distance(plus.coordinate.1, minus.coordinate.1);
+                pair.paired_central =
+                    (change + of_prior(plus.coordinate, minus.coordinate)) / step;
+                // Half of it: that of a value, as all noise of pairs is told.
+                let prior = self.problem.priors.terms()[parameter.position()].value(here.0, here.1);
+                let rounding = ROW_ROUNDING * 0.5 * size + prior.abs();
+                pair.round_off = rounding * f64::EPSILON / eps;
+                pair.unmoved_round_off = 0.0;
+                pair.unreached_round_off = 0.0;
+                pair.step_noise = 0.0;
+            }
+            pair
+        };
+        requests.par_iter().enumerate().map(of).collect()
+    }
+}
