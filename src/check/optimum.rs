@@ -381,6 +381,7 @@ mod tests {
             gradient: None,
             adjoint_gradient: None,
             gradient_magnitudes: None,
+            gradient_rounding: None,
             tight_gradient: None,
             difference_changes: None,
             probes: eps.iter().map(pair).collect(),

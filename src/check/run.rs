@@ -81,8 +81,12 @@ impl CheckPlan {
             return Further::default();
         };
         let unit = unit_step(&evaluator.problem().parameters, theta_scaled, parameter);
-        let ladder: Vec<Rung> = pairs.iter().map(rung).collect();
-        if !self.wants_further(&ladder, unit) {
+        let (compensated, plain): (Vec<&ProbePair>, Vec<&ProbePair>) =
+            pairs.iter().partition(|pair| pair.is_compensated);
+        let ladder: Vec<Rung> = plain.iter().map(|pair| rung(pair)).collect();
+        if compensated.iter().any(|pair| pair.paired_central.is_finite())
+            || !self.wants_further(&ladder, unit)
+        {
             return Further::default();
         }
         if pairs.len() <= self.eps.len() {
@@ -92,11 +96,12 @@ impl CheckPlan {
         let is_random = noise_origin(pairs) == NoiseOrigin::Rounding;
         match estimate_from_either(&ladder_in_units(ladder, unit)) {
             Some(e) if is_random && is_worth_averaging(&e, self.criteria.decidable) => {
-                if evaluator.can_compensate(parameter) {
+                if compensated.is_empty() && evaluator.can_compensate(parameter) {
                     let compensated_eps = COMPENSATED_EPS.map(|e| e * unit).to_vec();
                     return Further { compensated_eps, ..Further::default() };
                 }
-                let eps = averaging_eps().map(|e| e * unit).filter(|e| !self.eps.contains(e));
+                let is_new = |e: &f64| plain.iter().all(|pair| pair.eps != *e);
+                let eps = averaging_eps().map(|e| e * unit).filter(is_new);
                 Further { eps: eps.collect(), ..Further::default() }
             }
             _ => Further::default(),
@@ -411,13 +416,14 @@ pub fn judge_point(
             let unit = unit_step(known, theta_scaled, parameter);
             let telling = telling_pairs(&all);
             let ladder = ladder_in_units(telling.iter().map(|pair| rung(pair)), unit);
-            let estimate = estimate_of_all(&ladder, noise_origin(telling))
+            let estimate = estimate_of_all(&ladder, noise_origin(telling.iter().copied()))
                 .map(|e| e.out_of_units(unit));
             let value = gradient.map_or(f64::NAN, |g| g[parameter.position()]);
             let cell = Cell {
                 gradient: value,
                 estimate,
-                allowance: allowances.map_or(0.0, |a| a[parameter.position()]),
+                allowance: allowances.map_or(0.0, |a| a[parameter.position()])
+                    + rounding_allowance(result, parameter, &telling),
                 negligible: negligible(
                     result.objective.unwrap_or_default(),
                     wide_step(known, theta_scaled, parameter),
@@ -441,6 +447,21 @@ fn telling_pairs<'a>(all: &[&'a ProbePair]) -> Vec<&'a ProbePair> {
     match compensated.iter().any(|pair| pair.paired_central.is_finite()) {
         true => compensated,
         false => plain,
+    }
+}
+
+/// Multiple of what rounding does to a component by forward tangents that a right one may be off by,
+/// whichever way it was computed.
+const ROUNDING_FACTOR: f64 = 2.0;
+
+/// What rounding may do to a gradient's component that is judged by compensated differences. Plain ones
+/// have more of it themselves.
+fn rounding_allowance(result: &PointResult, parameter: ParameterIdx, telling: &[&ProbePair]) -> f64 {
+    match &result.gradient_rounding {
+        Some(all) if telling.iter().any(|pair| pair.is_compensated) => {
+            ROUNDING_FACTOR * all[parameter.position()]
+        }
+        _ => 0.0,
     }
 }
 

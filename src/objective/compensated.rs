@@ -7,7 +7,7 @@ use crate::engine::cpu::interpreter::BLOCK;
 use crate::graph::Input;
 use crate::index::ObservableIdx;
 use crate::program::Program;
-use crate::program::compensated::{compensate, is_compensable, low_of_state};
+use crate::program::compensated::{compensate, is_compensable, low_of_states};
 
 /// A prediction, and what rounding left out of it.
 #[derive(Debug, Clone, Copy)]
@@ -48,10 +48,11 @@ impl Objective<'_> {
 
     /// Compiles the compensated programs.
     pub fn compensated(&self) -> CompensatedObservables {
+        let low_of_state = low_of_states(0);
         let of = |program: &Program| {
-            let compensated = compensate(program, low_of_state);
+            let compensated = compensate(program, &low_of_state);
             let mut inputs = program.inputs().to_vec();
-            inputs.extend(program.inputs().iter().copied().filter_map(low_of_state));
+            inputs.extend(program.inputs().iter().copied().filter_map(&low_of_state));
             let program = Program::new(&compensated.graph, inputs.clone(), &compensated.roots);
             CompiledObservable { inputs, program: BlockProgram::new(&program) }
         };

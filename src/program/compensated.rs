@@ -33,10 +33,15 @@ pub fn is_compensable(program: &Program) -> bool {
     })
 }
 
-/// The input that holds the low part of a state; all others are exact.
-pub fn low_of_state(input: Input) -> Option<Input> {
-    match input {
-        Input::State(state) => Some(Input::StateTangent(state, DirectionIdx(0))),
+/// The inputs that hold low parts of states and of their tangents along so many directions: as further
+/// directions stand those of the states, then those of the tangents. All other inputs are exact.
+pub fn low_of_states(directions: usize) -> impl Fn(Input) -> Option<Input> {
+    let place = |k: usize| DirectionIdx::from_position(k);
+    move |input| match input {
+        Input::State(state) => Some(Input::StateTangent(state, place(directions))),
+        Input::StateTangent(state, k) => {
+            Some(Input::StateTangent(state, place(directions + 1 + k.position())))
+        }
         _ => None,
     }
 }

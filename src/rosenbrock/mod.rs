@@ -12,7 +12,7 @@ pub use reverse::ReverseStep;
 use crate::graph::{Binary, Graph, Input, NodeId, Substitution, Ternary, Unary, differentiate};
 use crate::index::{DirectionIdx, SlotIdx, StateIdx, SwitchIdx};
 use crate::program::forward::{Directions, tangents};
-use crate::program::compensated::{compensate, low_of_state};
+use crate::program::compensated::{compensate, low_of_states};
 use crate::program::fuse::fuse;
 use crate::program::products::regroup;
 use crate::program::{Program, ValueId};
@@ -78,17 +78,19 @@ impl StepProgram {
     pub fn tolerances_at(&self) -> usize {
         self.moving_at() + 2 * self.moving_count
     }
-    /// The step of a lane without tangents in [compensated](crate::program::compensated) arithmetic: low
-    /// parts of the states stand where the tangents of one direction would.
+    /// The same step in [compensated](crate::program::compensated) arithmetic: low parts of the states and
+    /// of their tangents stand where further directions would.
     ///
     /// # Panics
-    /// If the step has tangents, chooses its size, or is not compensable.
+    /// If the step chooses its size, if a direction moves breakpoints, or if it is not compensable.
     pub fn compensated(&self) -> Self {
-        assert!(!self.adaptive && self.moving_count == 0, "a plain replayed step");
-        let compensated = compensate(&self.program, low_of_state);
-        let (states, others) = self.program.inputs().split_at(self.width);
-        let mut inputs = states.to_vec();
-        inputs.extend(states.iter().map(|&state| low_of_state(state).expect("states have low parts")));
+        assert!(!self.adaptive && self.moving_count == 0, "a replayed step between still breakpoints");
+        let (advanced, others) = self.program.inputs().split_at(self.width);
+        let states = advanced.iter().filter(|input| matches!(input, Input::State(_))).count();
+        let low = low_of_states((self.width / states.max(1)).saturating_sub(1));
+        let compensated = compensate(&self.program, &low);
+        let mut inputs = advanced.to_vec();
+        inputs.extend(advanced.iter().copied().filter_map(&low));
         inputs.extend(others);
         Self {
             program: Program::new(&compensated.graph, inputs, &compensated.roots),

@@ -6,18 +6,20 @@
 //! parameters, and the steps between these are what differences are divided by.
 
 use super::evaluator::{Request, moves_of, total_steps, Evaluator, Probed};
-use super::integrate::{Bundle, Kind, Run, Steps};
+use super::integrate::{Bundle, Kind, Run, Steps, TangentKernel};
 use super::lanes::{InitialTangents, LanePreparation};
 use super::part::Part;
 use super::result::{Failure, ProbePair};
 use super::score::Scorer;
+use super::tangents::draft_tangents;
 use crate::engine::cpu::CpuEngine;
 use crate::engine::{Engine, EngineError, Kernel};
 use crate::index::ParameterIdx;
 use crate::model::OdeProblem;
 use crate::objective::{CompensatedObservables, CompensatedPrediction, Item, Objective};
 use crate::program::compensated::is_compensable;
-use crate::rosenbrock::StepProgram;
+use crate::program::forward::Directions;
+use crate::rosenbrock::{StepGenerator, StepProgram};
 use rayon::prelude::*;
 use std::sync::OnceLock;
 
@@ -26,6 +28,7 @@ const ROW_ROUNDING: f64 = 4.0;
 
 /// A model's programs in compensated arithmetic, compiled when they are first needed.
 pub(super) struct Compensation {
+    generator: StepGenerator,
     replay: StepProgram,
     /// Whether all slots that a parameter sets are exact, by parameter.
     can_move: Vec<bool>,
@@ -39,6 +42,7 @@ struct Compiled {
     observables: CompensatedObservables,
     /// The one direction that is carried: no slot's, but that of the low parts.
     bundle: [Bundle; 1],
+    tangents: Vec<TangentKernel>,
 }
 
 impl Compensation {
@@ -48,11 +52,10 @@ impl Compensation {
         problem: &OdeProblem,
         objective: &Objective<'_>,
         preparation: &LanePreparation<'_>,
-        replay: &StepProgram,
+        (generator, replay): (StepGenerator, StepProgram),
     ) -> Option<Self> {
         let periods = || problem.simulations.iter().flat_map(|s| &s.periods);
-        let is_possible = problem.events.are_absent()
-            && problem.simulations.iter().all(|s| !s.has_moving_breakpoints)
+        let is_possible = !problem.has_moving_times()
             && periods().flat_map(|p| &p.assignments).all(|a| problem.events.is_exact(a))
             && is_compensable(&replay.program)
             && preparation.is_compensable()
@@ -62,9 +65,11 @@ impl Compensation {
             let mut values = periods().flat_map(|p| &p.slot_values);
             values.all(|value| problem.is_set_exactly(*value, parameter))
         };
-        is_possible.then(|| Self {
-            replay: replay.clone(),
-            can_move: (0..problem.parameters.len()).map(is_exact).collect(),
+        let can_move = (0..problem.parameters.len()).map(is_exact).collect();
+        is_possible.then_some(Self {
+            generator,
+            replay,
+            can_move,
             compiled: OnceLock::new(),
         })
     }
@@ -78,13 +83,22 @@ impl Compensation {
         if let Some(compiled) = self.compiled.get() {
             return Ok(compiled);
         }
-        let step = self.replay.compensated();
+        let (step, preparation) = (self.replay.compensated(), &evaluator.preparation);
+        let ops = self.replay.program.ops().len();
         let compiled = Compiled {
             kernel: CpuEngine.prepare(&step)?,
             width: step.width,
-            initial: evaluator.preparation.compile_compensated(),
+            initial: preparation.compile_compensated(Directions::Slots(&[])),
             observables: evaluator.objective.compensated(),
-            bundle: [Bundle { directions: vec![Bundle::UNUSED], ..Bundle::default() }],
+            bundle: [Bundle {
+                directions: vec![Bundle::UNUSED],
+                low_parts_at: Some(0),
+                ..Bundle::default()
+            }],
+            tangents: draft_tangents(evaluator.problem, &self.generator, ops)
+                .into_iter()
+                .map(|draft| draft.compile_compensated(preparation, &CpuEngine))
+                .collect::<Result<_, _>>()?,
         };
         Ok(self.compiled.get_or_init(|| compiled))
     }
@@ -125,10 +139,15 @@ impl Part<'_, '_> {
         for (&(point, ..), pair) in requests.iter().zip(pairs) {
             self.results[point].refinements.push(pair);
         }
-        let reports = |run: &Run| run.result.reports.len() as u64;
-        self.lanes += probed.run.as_ref().map_or(0, reports);
-        self.steps += probed.run.as_ref().map_or(0, total_steps);
-        Ok(())
+        self.count_run(probed.run.as_ref());
+        self.tell_gradient_rounding(requests, &compiled.tangents)
+    }
+
+    /// Counts the lanes of a run that only some points took part in.
+    pub(super) fn count_run(&mut self, run: Option<&Run>) {
+        let Some(run) = run else { return };
+        self.lanes += run.result.reports.len() as u64;
+        self.steps += total_steps(run);
     }
 }
 

@@ -86,7 +86,7 @@ pub struct Evaluator<'p> {
 pub(super) const MOST_BYTES: usize = 1 << 30;
 
 /// How often a cell may ask for further eps.
-const MOST_REFINEMENTS: usize = 2;
+const MOST_REFINEMENTS: usize = 3;
 
 /// A probe: which coordinate of which point is where.
 #[derive(Debug, Clone, Copy)]
@@ -215,8 +215,13 @@ impl<'p> Evaluator<'p> {
             }
         }
         let objective = Objective::new(problem);
+        let adaptive = engine.prepare(&generator.adaptive())?;
+        let replayed = engine.prepare(&replay)?;
+        let step_ops = replay.program.ops().len();
         let compensation = match settings.steps {
-            StepMode::Shared => Compensation::new(problem, &objective, &preparation, &replay),
+            StepMode::Shared => {
+                Compensation::new(problem, &objective, &preparation, (generator, replay))
+            }
             StepMode::Adaptive => None,
         };
         Ok(Self {
@@ -225,8 +230,8 @@ impl<'p> Evaluator<'p> {
             compensation,
             settings,
             timelines: problem.simulations.iter().map(|s| s.timeline.clone()).collect(),
-            adaptive: engine.prepare(&generator.adaptive())?,
-            replay: engine.prepare(&replay)?,
+            adaptive,
+            replay: replayed,
             preparation,
             wants_gradient,
             adjoint,
@@ -235,7 +240,7 @@ impl<'p> Evaluator<'p> {
             second: None,
             preferred_lanes: engine.preferred_lanes(),
             batches_in_flight: engine.batches_in_flight(),
-            step_ops: replay.program.ops().len(),
+            step_ops,
             tangent_ops,
             costs,
             others: Vec::new(),

@@ -34,6 +34,8 @@ pub(super) struct Bundle {
     pub(super) moving: Vec<SlotIdx>,
     /// Tangents of the slots that lanes carry, where the program asks for them.
     pub(super) slot_tangents: Vec<f64>,
+    /// Where what follows is low parts: of the states at this direction, then of the tangents before it.
+    pub(super) low_parts_at: Option<usize>,
 }
 
 impl Bundle {
@@ -172,6 +174,19 @@ impl Run {
     }
 }
 
+impl Run {
+    /// Adds low parts, which are the second half of what a step advances, to the first half.
+    pub(super) fn add_low_parts(&mut self) {
+        let Self { initial, width, result, last, .. } = self;
+        for values in [initial, &mut result.outputs, last] {
+            for advanced in values.chunks_exact_mut(*width) {
+                let (values, low) = advanced.split_at_mut(*width / 2);
+                values.iter_mut().zip(low).for_each(|(value, low)| *value += *low);
+            }
+        }
+    }
+}
+
 /// Tolerances of the error control.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Tolerances {
@@ -302,6 +317,18 @@ impl Evaluator<'_> {
         (run, of): (&Run, &[usize]),
         tangent: &TangentKernel,
     ) -> Result<Run, EngineError> {
+        let count = tangent.bundles.len();
+        let of: Vec<usize> = of.iter().flat_map(|&lane| std::iter::repeat_n(lane, count)).collect();
+        self.integrate_bundles(lanes.times(count), (run, &of), tangent)
+    }
+
+    /// The same of lanes that each carry one bundle.
+    pub(super) fn integrate_bundles(
+        &self,
+        lanes: LaneSet,
+        (run, of): (&Run, &[usize]),
+        tangent: &TangentKernel,
+    ) -> Result<Run, EngineError> {
         let kind = Kind {
             kernel: tangent.kernel.as_ref(),
             width: self.problem.state_ids.len() * (1 + tangent.direction_count),
@@ -310,9 +337,7 @@ impl Evaluator<'_> {
                 self.preparation.initial_with_tangents(&tangent.initial, count, carried)
             },
         };
-        let count = tangent.bundles.len();
-        let of: Vec<usize> = of.iter().flat_map(|&lane| std::iter::repeat_n(lane, count)).collect();
-        self.integrate(lanes.times(count), &kind, Steps::Of(run, &of))
+        self.integrate(lanes, &kind, Steps::Of(run, of))
     }
 
     pub(super) fn integrate(

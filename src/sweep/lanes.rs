@@ -32,6 +32,12 @@ pub struct InitialAdjoints {
     pub slots: Vec<SlotIdx>,
 }
 
+impl InitialTangents {
+    fn new(program: &Program) -> Self {
+        Self { program: BlockProgram::new(program), width: program.outputs().len() }
+    }
+}
+
 impl<'p> LanePreparation<'p> {
     /// Compiles the initial values and the right-hand side of a problem.
     pub fn new(problem: &'p OdeProblem) -> Self {
@@ -85,14 +91,17 @@ impl<'p> LanePreparation<'p> {
     /// The program for initial values and tangents along `directions`. Its rows hold the slots,
     /// then their tangents where lanes say what a direction moves.
     pub fn compile_tangents(&self, directions: Directions<'_>) -> InitialTangents {
+        InitialTangents::new(&self.tangent_program(directions))
+    }
+
+    fn tangent_program(&self, directions: Directions<'_>) -> Program {
         let mut graph: Graph = self.problem.rhs.graph.clone();
         let mut roots: Vec<NodeId> = fuse(&mut graph, &self.problem.initial);
         let dense = tangents(&mut graph, &roots, directions, &[]);
         roots.extend(dense.into_iter().flatten());
         let mut inputs = slot_inputs(self.problem);
         inputs.extend(directions.inputs());
-        let width = roots.len();
-        InitialTangents { program: BlockProgram::new(&Program::new(&graph, inputs, &roots)), width }
+        Program::new(&graph, inputs, &roots)
     }
 
     /// Whether rounding errors of the initial values can be told.
@@ -100,14 +109,12 @@ impl<'p> LanePreparation<'p> {
         is_compensable(&initial_program(self.problem))
     }
 
-    /// The program for initial values and their low parts.
-    pub(super) fn compile_compensated(&self) -> InitialTangents {
-        let program = initial_program(self.problem);
+    /// The program for initial values and tangents along `directions`, and the low parts of all these.
+    pub(super) fn compile_compensated(&self, directions: Directions<'_>) -> InitialTangents {
+        let program = self.tangent_program(directions);
         let compensated = compensate(&program, |_| None);
-        let width = compensated.roots.len();
-        let program =
-            Program::new(&compensated.graph, program.inputs().to_vec(), &compensated.roots);
-        InitialTangents { program: BlockProgram::new(&program), width }
+        let inputs = program.inputs().to_vec();
+        InitialTangents::new(&Program::new(&compensated.graph, inputs, &compensated.roots))
     }
 
     /// The program for the adjoints of those of `slots` that lanes carry through the initial values.

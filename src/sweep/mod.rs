@@ -11,6 +11,7 @@ mod course;
 mod curvature;
 mod evaluator;
 mod flight;
+mod gradient_rounding;
 mod gradients;
 mod hessian;
 mod integrate;

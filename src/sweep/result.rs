@@ -85,6 +85,9 @@ pub struct PointResult {
     pub adjoint_gradient: Option<Vec<f64>>,
     /// With the gradient: sums of the magnitudes of the terms that its components are made of.
     pub gradient_magnitudes: Option<Vec<f64>>,
+    /// What rounding does to the gradient by forward tangents, by estimated parameter: known of those of which
+    /// there are compensated differences, infinite where it cannot be told, 0 of all others.
+    pub gradient_rounding: Option<Vec<f64>>,
     /// The gradient at tighter tolerances, where the evaluator has them and the point does not fail: by
     /// forward tangents if there is one by them, else by adjoints.
     pub tight_gradient: Option<Vec<f64>>,
@@ -226,6 +229,9 @@ impl PointResult {
                 }
                 _ => None,
             };
+        }
+        if let (Some(own), Some(others)) = (&mut self.gradient_rounding, &other.gradient_rounding) {
+            own.iter_mut().zip(others).for_each(|(own, other)| *own += other);
         }
         for (mine, others) in
             [(&mut self.probes, &other.probes), (&mut self.refinements, &other.refinements)]

@@ -113,6 +113,7 @@ impl Scorer<'_> {
             gradient: None,
             adjoint_gradient: None,
             gradient_magnitudes: None,
+            gradient_rounding: None,
             tight_gradient: None,
             difference_changes: None,
             probes: Vec::new(),

@@ -41,22 +41,39 @@ impl TangentDraft {
         preparation: &LanePreparation<'_>,
         engine: &dyn Engine,
     ) -> Result<TangentKernel, EngineError> {
-        let initial = match &self.carried {
-            Some(slots) => {
-                let count = self.direction_count;
-                preparation.compile_tangents(Directions::Any { slots, count })
-            }
-            None => {
-                let only = &self.bundles[0];
-                preparation.compile_tangents(Directions::Slots(&only.directions))
-            }
-        };
+        let initial = preparation.compile_tangents(self.directions());
         Ok(TangentKernel {
             direction_count: self.direction_count,
             initial,
             bundles: self.bundles,
             kernel: engine.prepare(&self.step)?,
         })
+    }
+
+    /// Makes it ready to run in compensated arithmetic: low parts of the states and of all tangents are
+    /// carried as further directions, which no slot moves.
+    pub(super) fn compile_compensated(
+        self,
+        preparation: &LanePreparation<'_>,
+        engine: &dyn Engine,
+    ) -> Result<TangentKernel, EngineError> {
+        let initial = preparation.compile_compensated(self.directions());
+        let kernel = engine.prepare(&self.step.compensated())?;
+        let direction_count = self.direction_count;
+        let mut bundles = self.bundles;
+        for bundle in &mut bundles {
+            bundle.directions.resize(direction_count, Bundle::UNUSED);
+            bundle.low_parts_at = Some(direction_count);
+            bundle.directions.resize(2 * direction_count + 1, Bundle::UNUSED);
+        }
+        Ok(TangentKernel { direction_count: 2 * direction_count + 1, initial, bundles, kernel })
+    }
+
+    fn directions(&self) -> Directions<'_> {
+        match &self.carried {
+            Some(slots) => Directions::Any { slots, count: self.direction_count },
+            None => Directions::Slots(&self.bundles[0].directions),
+        }
     }
 }
 
@@ -92,6 +109,7 @@ pub(super) fn draft_tangents(
                 moving: moving.iter().map(|k| slots[k.position()]).collect(),
                 directions: slots,
                 slot_tangents: Vec::new(),
+                low_parts_at: None,
             };
             drafts.push(TangentDraft {
                 direction_count: bundle.directions.len(),
@@ -120,6 +138,7 @@ pub(super) fn draft_tangents(
                 directions: slots.to_vec(),
                 moving: all_move.iter().map(|k| of(k.position())).collect(),
                 slot_tangents: (0..fitting).flat_map(moved).collect(),
+                low_parts_at: None,
             }
         })
         .collect();

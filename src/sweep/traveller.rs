@@ -375,19 +375,31 @@ impl<'a> Traveller<'a> {
             if old == new {
                 continue;
             }
-            let own: Vec<f64> = self.values[n * (1 + d)..][..n].to_vec();
-            self.values[n * (1 + d)..][..n].fill(0.0);
+            // Low parts of tangents go the way of these.
+            let low_place = |d: usize| self.bundle.low_parts_at.map(|at| at + 1 + d);
+            let places = |d: usize| [Some(d), low_place(d)];
+            let mut own: [Vec<f64>; 2] = Default::default();
+            for (own, place) in own.iter_mut().zip(places(d)) {
+                let Some(place) = place else { continue };
+                let values = &mut self.values[n * (1 + place)..][..n];
+                own.extend_from_slice(values);
+                values.fill(0.0);
+            }
             let was_lost = std::mem::replace(&mut self.is_lost[d], false);
             if matches!(old, SlotValue::Number(_)) {
                 continue;
             }
             for (parameter, weight) in self.problem.slot_derivatives(old, self.parameters) {
                 let heir = self.problem.heir(parameter);
-                let place = self.directions.iter().position(|slot| Some(*slot) == heir);
-                if let Some(h) = place {
-                    heirs_of_lost.extend(was_lost.then_some(h));
-                    let target = &mut self.values[n * (1 + h)..][..n];
-                    target.iter_mut().zip(&own).for_each(|(t, x)| *t += weight * x);
+                let Some(h) = heir.and_then(|heir| self.directions.iter().position(|d| *d == heir))
+                else {
+                    continue;
+                };
+                heirs_of_lost.extend(was_lost.then_some(h));
+                for (own, place) in own.iter().zip(places(h)) {
+                    let Some(place) = place else { continue };
+                    let target = &mut self.values[n * (1 + place)..][..n];
+                    target.iter_mut().zip(own).for_each(|(t, x)| *t += weight * x);
                 }
             }
         }

@@ -159,6 +159,7 @@ impl Writer {
             &point.gradient,
             &point.adjoint_gradient,
             &point.gradient_magnitudes,
+            &point.gradient_rounding,
             &point.tight_gradient,
             &point.difference_changes,
         ] {
@@ -276,6 +277,7 @@ impl<'a> Reader<'a> {
             gradient: self.some(|from| from.list(Reader::f64))?,
             adjoint_gradient: self.some(|from| from.list(Reader::f64))?,
             gradient_magnitudes: self.some(|from| from.list(Reader::f64))?,
+            gradient_rounding: self.some(|from| from.list(Reader::f64))?,
             tight_gradient: self.some(|from| from.list(Reader::f64))?,
             difference_changes: self.some(|from| from.list(Reader::f64))?,
             probes: self.list(Reader::pair)?,
@@ -326,6 +328,7 @@ pub(super) mod tests {
             gradient: Some(vec![1.0, 2.0]),
             adjoint_gradient: k.is_multiple_of(3).then(|| vec![-0.5]),
             gradient_magnitudes: k.is_multiple_of(2).then(|| vec![3.0]),
+            gradient_rounding: k.is_multiple_of(7).then(|| vec![f64::INFINITY, 0.5]),
             tight_gradient: (!k.is_multiple_of(2)).then(Vec::new),
             difference_changes: k.is_multiple_of(5).then(|| vec![0.0, 1e-7]),
             probes: (0..k % 4).map(pair).collect(),

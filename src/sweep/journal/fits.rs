@@ -34,6 +34,7 @@ fn point_fits(point: &PointResult, grid: Grid<'_>, (simulations, rows): (usize, 
         &point.gradient,
         &point.adjoint_gradient,
         &point.gradient_magnitudes,
+        &point.gradient_rounding,
         &point.tight_gradient,
         &point.difference_changes,
     ];
@@ -77,6 +78,7 @@ mod tests {
             gradient: Some(vec![0.0; problem.parameters.len()]),
             adjoint_gradient: None,
             gradient_magnitudes: None,
+            gradient_rounding: None,
             tight_gradient: None,
             difference_changes: None,
             probes: parameters
@@ -97,6 +99,7 @@ mod tests {
         assert!(!fits(&|point| point.below_atol = vec![StateIdx(2)]));
         assert!(!fits(&|point| point.gradient = Some(vec![0.0])));
         assert!(!fits(&|point| point.tight_gradient = Some(Vec::new())));
+        assert!(!fits(&|point| point.gradient_rounding = Some(vec![0.0])));
         assert!(!fits(&|point| point.difference_changes = Some(vec![0.0])));
         assert!(!fits(&|point| point.probes.truncate(3)));
         assert!(!fits(&|point| point.probes.swap(0, 1)));
