@@ -40,7 +40,9 @@ pub struct CheckPlan {
 const FURTHER_EPS: [f64; 7] = [4e-1, 2e-1, 1e-1, 5e-2, 2.5e-2, 1.25e-2, 6.25e-3];
 /// Steps of differences in compensated arithmetic, in the same units: small ones, whose truncation is
 /// small, for rounding is no matter to them.
-const COMPENSATED_EPS: [f64; 3] = [1e-3, 1e-4, 1e-5];
+const COMPENSATED_EPS: [f64; 2] = [1e-3, 1e-5];
+/// Bound over estimate above which they are tried.
+const PLAIN_CERTAINTY: f64 = 1e-3;
 /// Bound over estimate above which further steps are tried.
 const WANTED_CERTAINTY: f64 = 1e-5;
 
@@ -95,11 +97,16 @@ impl CheckPlan {
         // Steps of their own follow theta: what they do to differences is no noise to average away.
         let is_random = noise_origin(pairs) == NoiseOrigin::Rounding;
         match estimate_from_either(&ladder_in_units(ladder, unit)) {
+            Some(e)
+                if is_random
+                    && compensated.is_empty()
+                    && evaluator.can_compensate(parameter)
+                    && is_worth_averaging(&e, PLAIN_CERTAINTY) =>
+            {
+                let compensated_eps = COMPENSATED_EPS.map(|e| e * unit).to_vec();
+                Further { compensated_eps, ..Further::default() }
+            }
             Some(e) if is_random && is_worth_averaging(&e, self.criteria.decidable) => {
-                if compensated.is_empty() && evaluator.can_compensate(parameter) {
-                    let compensated_eps = COMPENSATED_EPS.map(|e| e * unit).to_vec();
-                    return Further { compensated_eps, ..Further::default() };
-                }
                 let is_new = |e: &f64| plain.iter().all(|pair| pair.eps != *e);
                 let eps = averaging_eps().map(|e| e * unit).filter(is_new);
                 Further { eps: eps.collect(), ..Further::default() }
@@ -451,8 +458,8 @@ fn telling_pairs<'a>(all: &[&'a ProbePair]) -> Vec<&'a ProbePair> {
 }
 
 /// Multiple of what rounding does to a component by forward tangents that a right one may be off by,
-/// whichever way it was computed.
-const ROUNDING_FACTOR: f64 = 2.0;
+/// whichever way it was computed: by adjoints it was up to nine times as much in 39,000 cells.
+const ROUNDING_FACTOR: f64 = 16.0;
 
 /// What rounding may do to a gradient's component that is judged by compensated differences. Plain ones
 /// have more of it themselves.

@@ -50,7 +50,7 @@ impl Objective<'_> {
     pub fn compensated(&self) -> CompensatedObservables {
         let low_of_state = low_of_states(0);
         let of = |program: &Program| {
-            let compensated = compensate(program, &low_of_state);
+            let compensated = compensate(program, program.outputs().len(), &low_of_state);
             let mut inputs = program.inputs().to_vec();
             inputs.extend(program.inputs().iter().copied().filter_map(&low_of_state));
             let program = Program::new(&compensated.graph, inputs.clone(), &compensated.roots);

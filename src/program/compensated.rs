@@ -47,11 +47,16 @@ pub fn low_of_states(directions: usize) -> impl Fn(Input) -> Option<Input> {
 }
 
 /// A compensated program, where `low` gives the input that holds the low part of another; none for
-/// inputs that are exact.
+/// inputs that are exact. Operations come in the order that suits a program whose first `primary` outputs
+/// are what the others are derivatives of.
 ///
 /// # Panics
 /// If the program is not [compensable](is_compensable).
-pub fn compensate(program: &Program, low: impl Fn(Input) -> Option<Input>) -> Compensated {
+pub fn compensate(
+    program: &Program,
+    primary: usize,
+    low: impl Fn(Input) -> Option<Input>,
+) -> Compensated {
     let mut graph = Graph::new();
     let mut values: Vec<Parts> = Vec::with_capacity(program.first_op() + program.ops().len());
     for &input in program.inputs() {
@@ -62,16 +67,42 @@ pub fn compensate(program: &Program, low: impl Fn(Input) -> Option<Input>) -> Co
     for &constant in program.constants() {
         values.push(Parts { high: graph.constant(constant), low: None });
     }
-    for op in program.ops() {
+    let exact_zero = Parts { high: graph.constant(0.0), low: None };
+    values.resize(values.len() + program.ops().len(), exact_zero);
+    for number in closely(program, primary) {
         let of = |value: ValueId| values[value.position()];
-        let next = Rounding { graph: &mut graph }.operation(*op, of);
-        values.push(next);
+        let next = Rounding { graph: &mut graph }.operation(program.ops()[number], of);
+        values[program.first_op() + number] = next;
     }
     let zero = graph.constant(0.0);
     let outputs = || program.outputs().iter().map(|output| values[output.position()]);
     let mut roots: Vec<NodeId> = outputs().map(|parts| parts.high).collect();
     roots.extend(outputs().map(|parts| parts.low.unwrap_or(zero)));
     Compensated { graph, roots }
+}
+
+/// The order of a program's operations in which those that the first so many outputs do not need, tangents
+/// beside a step, follow closely what they read: most values are then soon needed no more, and few are
+/// held at a time.
+fn closely(program: &Program, primary: usize) -> Vec<usize> {
+    let first_op = program.first_op();
+    let mut is_primary = vec![false; program.ops().len()];
+    let mut stack: Vec<ValueId> = program.outputs().iter().take(primary).copied().collect();
+    while let Some(value) = stack.pop() {
+        let Some(number) = value.position().checked_sub(first_op) else { continue };
+        if !std::mem::replace(&mut is_primary[number], true) {
+            stack.extend(program.ops()[number].operands());
+        }
+    }
+    let mut places: Vec<usize> = Vec::with_capacity(program.ops().len());
+    for (number, op) in program.ops().iter().enumerate() {
+        let place_of = |value: ValueId| value.position().checked_sub(first_op).map(|n| places[n]);
+        let of_operands = op.operands().filter_map(place_of).max().unwrap_or(0);
+        places.push(if is_primary[number] { number } else { of_operands });
+    }
+    let mut order: Vec<usize> = (0..program.ops().len()).collect();
+    order.sort_by_key(|&number| (places[number], number));
+    order
 }
 
 /// A value and its low part, none where that is 0.

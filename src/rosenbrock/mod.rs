@@ -88,7 +88,7 @@ impl StepProgram {
         let (advanced, others) = self.program.inputs().split_at(self.width);
         let states = advanced.iter().filter(|input| matches!(input, Input::State(_))).count();
         let low = low_of_states((self.width / states.max(1)).saturating_sub(1));
-        let compensated = compensate(&self.program, &low);
+        let compensated = compensate(&self.program, states, &low);
         let mut inputs = advanced.to_vec();
         inputs.extend(advanced.iter().copied().filter_map(&low));
         inputs.extend(others);

@@ -11,7 +11,7 @@ use super::lanes::{InitialTangents, LanePreparation};
 use super::part::Part;
 use super::result::{Failure, ProbePair};
 use super::score::Scorer;
-use super::tangents::draft_tangents;
+use super::tangents::{TangentDraft, draft_single_tangents};
 use crate::engine::cpu::CpuEngine;
 use crate::engine::{Engine, EngineError, Kernel};
 use crate::index::ParameterIdx;
@@ -33,6 +33,8 @@ pub(super) struct Compensation {
     /// Whether all slots that a parameter sets are exact, by parameter.
     can_move: Vec<bool>,
     compiled: OnceLock<Compiled>,
+    /// None where estimated parameters move no state.
+    tangents: OnceLock<Option<TangentKernel>>,
 }
 
 struct Compiled {
@@ -42,7 +44,6 @@ struct Compiled {
     observables: CompensatedObservables,
     /// The one direction that is carried: no slot's, but that of the low parts.
     bundle: [Bundle; 1],
-    tangents: Vec<TangentKernel>,
 }
 
 impl Compensation {
@@ -71,6 +72,7 @@ impl Compensation {
             replay,
             can_move,
             compiled: OnceLock::new(),
+            tangents: OnceLock::new(),
         })
     }
 
@@ -84,7 +86,6 @@ impl Compensation {
             return Ok(compiled);
         }
         let (step, preparation) = (self.replay.compensated(), &evaluator.preparation);
-        let ops = self.replay.program.ops().len();
         let compiled = Compiled {
             kernel: CpuEngine.prepare(&step)?,
             width: step.width,
@@ -95,12 +96,22 @@ impl Compensation {
                 low_parts_at: Some(0),
                 ..Bundle::default()
             }],
-            tangents: draft_tangents(evaluator.problem, &self.generator, ops)
-                .into_iter()
-                .map(|draft| draft.compile_compensated(preparation, &CpuEngine))
-                .collect::<Result<_, _>>()?,
         };
         Ok(self.compiled.get_or_init(|| compiled))
+    }
+
+    /// Tangents with low parts, along any slot.
+    pub(super) fn tangents(
+        &self,
+        evaluator: &Evaluator<'_>,
+    ) -> Result<Option<&TangentKernel>, EngineError> {
+        if let Some(tangents) = self.tangents.get() {
+            return Ok(tangents.as_ref());
+        }
+        let draft = draft_single_tangents(evaluator.problem, &self.generator);
+        let compile = |draft: TangentDraft| draft.compile_compensated(&evaluator.preparation, &CpuEngine);
+        let tangents = draft.map(compile).transpose()?;
+        Ok(self.tangents.get_or_init(|| tangents).as_ref())
     }
 }
 
@@ -140,7 +151,7 @@ impl Part<'_, '_> {
             self.results[point].refinements.push(pair);
         }
         self.count_run(probed.run.as_ref());
-        self.tell_gradient_rounding(requests, &compiled.tangents)
+        self.tell_gradient_rounding(requests, compensation)
     }
 
     /// Counts the lanes of a run that only some points took part in.

@@ -1,13 +1,20 @@
 //! What rounding does to components of the forward gradient: by how much they change where low parts of
 //! states and tangents are added ([`crate::program::compensated`]).
 
+use super::compensation::Compensation;
 use super::evaluator::{MOST_BYTES, Request};
-use super::integrate::{LaneSet, Run, TangentKernel};
+use super::integrate::{Bundle, LaneSet, Run, TangentKernel};
 use super::part::Part;
+use super::result::ProbePair;
 use crate::engine::{EngineError, LaneStatus};
 use crate::gradient::{ForwardGradient, SimulationOutputs, TangentBlock};
 use crate::index::{ParameterIdx, SimulationIdx, SlotIdx};
+use rayon::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
+
+/// Relative distance of own gradients to a compensated difference from which on it matters what rounding
+/// does to them: a fifth of the least that counts as a deviation unless asked otherwise.
+const WORTH_TELLING: f64 = 1e-4;
 
 /// Parameters by point.
 type Wanted = BTreeMap<usize, BTreeSet<ParameterIdx>>;
@@ -20,36 +27,32 @@ struct TangentLane {
     bundle: usize,
 }
 
-/// Tangents with low parts, by program.
-struct CompensatedTangents<'k> {
-    kernel: &'k TangentKernel,
-    lanes: Vec<TangentLane>,
-    run: Run,
-}
-
 impl Part<'_, '_> {
-    /// Tells it of those components that differences were asked for, by point.
+    /// Tells it of those components that compensated differences were asked for, where an own gradient is
+    /// off, or there is none.
     pub(super) fn tell_gradient_rounding(
         &mut self,
         requests: &[Request],
-        kernels: &[TangentKernel],
+        compensation: &Compensation,
     ) -> Result<(), EngineError> {
         let mut wanted = Wanted::new();
         for &(point, parameter, _) in requests {
-            wanted.entry(point).or_default().insert(parameter);
-        }
-        while !wanted.is_empty() {
-            let rest = self.split_by_memory(&mut wanted, kernels);
-            let mut tangents = Vec::with_capacity(kernels.len());
-            for kernel in kernels {
-                let lanes = self.tangent_lanes(&wanted, kernel);
-                let run = self.integrate_lanes(&lanes, kernel)?;
-                self.count_run(Some(&run));
-                tangents.push(CompensatedTangents { kernel, lanes, run });
+            if self.has_deviation(point, parameter) {
+                wanted.entry(point).or_default().insert(parameter);
             }
-            let plain = self.gradients(&wanted, &tangents);
-            tangents.iter_mut().for_each(|tangents| tangents.run.add_low_parts());
-            let corrected = self.gradients(&wanted, &tangents);
+        }
+        if wanted.is_empty() {
+            return Ok(());
+        }
+        let Some(kernel) = compensation.tangents(self.evaluator)? else { return Ok(()) };
+        while !wanted.is_empty() {
+            let rest = self.split_by_memory(&mut wanted, kernel);
+            let lanes = self.tangent_lanes(&wanted, kernel);
+            let mut run = self.integrate_lanes(&lanes, kernel)?;
+            self.count_run(Some(&run));
+            let plain = self.gradients(&wanted, (kernel, &lanes, &run));
+            run.add_low_parts();
+            let corrected = self.gradients(&wanted, (kernel, &lanes, &run));
             for (((&point, wanted), plain), corrected) in wanted.iter().zip(plain).zip(corrected) {
                 let mut change = vec![0.0; self.evaluator.problem.parameters.len()];
                 for p in wanted {
@@ -63,19 +66,28 @@ impl Part<'_, '_> {
         Ok(())
     }
 
+    /// Whether an own gradient is off at the smallest step of the compensated differences, or not there.
+    fn has_deviation(&self, point: usize, parameter: ParameterIdx) -> bool {
+        let result = &self.results[point];
+        let own = [&result.gradient, &result.adjoint_gradient];
+        let own: Vec<f64> = own.into_iter().flatten().map(|g| g[parameter.position()]).collect();
+        let is_its = |pair: &&ProbePair| pair.is_compensated && pair.parameter == parameter;
+        let pairs = result.refinements.iter().filter(is_its);
+        let Some(pair) = pairs.min_by(|a, b| a.eps.total_cmp(&b.eps)) else { return false };
+        let tolerance = WORTH_TELLING * pair.paired_central.abs();
+        own.is_empty() || own.iter().any(|g| !((g - pair.paired_central).abs() <= tolerance))
+    }
+
     /// Leaves so many points as may be integrated at a time, at least one, and gives the others.
-    fn split_by_memory(&self, wanted: &mut Wanted, kernels: &[TangentKernel]) -> Wanted {
+    fn split_by_memory(&self, wanted: &mut Wanted, kernel: &TangentKernel) -> Wanted {
         let problem = self.evaluator.problem;
         let outputs = problem.simulations.iter().map(|s| s.output_times.len() + 1);
-        let outputs = outputs.max().unwrap_or(1);
+        let width = problem.state_ids.len() * (1 + kernel.direction_count);
+        let bytes_each = outputs.max().unwrap_or(1) * width * size_of::<f64>();
         let mut bytes = 0;
         for (number, (&point, parameters)) in wanted.iter().enumerate() {
             let of_point = Wanted::from([(point, parameters.clone())]);
-            for kernel in kernels {
-                let width = problem.state_ids.len() * (1 + kernel.direction_count);
-                let lanes = self.tangent_lanes(&of_point, kernel).len();
-                bytes += lanes * outputs * width * size_of::<f64>();
-            }
+            bytes += self.tangent_lanes(&of_point, kernel).len() * bytes_each;
             if bytes > MOST_BYTES / 2 && number > 0 {
                 return wanted.split_off(&point);
             }
@@ -126,43 +138,47 @@ impl Part<'_, '_> {
     }
 
     /// The gradient of each wanted point, of which the wanted components are whole but for what
-    /// simulations add whose states they do not move; NaN where a lane failed.
-    fn gradients(&self, wanted: &Wanted, tangents: &[CompensatedTangents<'_>]) -> Vec<Vec<f64>> {
+    /// simulations add whose states they do not move; NaN where a lane failed. Lanes are in the order of
+    /// points and simulations.
+    fn gradients(
+        &self,
+        wanted: &Wanted,
+        (kernel, lanes, run): (&TangentKernel, &[TangentLane], &Run),
+    ) -> Vec<Vec<f64>> {
         let (problem, objective) = (self.evaluator.problem, self.evaluator.objective());
-        let mut first = vec![0; tangents.len()];
+        let numbered: Vec<(usize, TangentLane)> = lanes.iter().copied().enumerate().collect();
+        let by_simulation: Vec<&[(usize, TangentLane)]> = numbered
+            .chunk_by(|(_, a), (_, b)| (a.point, a.simulation) == (b.point, b.simulation))
+            .collect();
         let of_point = |(&point, _): (&usize, _)| {
             let mut gradient = ForwardGradient::new(problem, objective, &self.linear[point]);
             let mut has_failed = false;
-            for (s, table) in problem.simulations.iter().enumerate() {
-                let simulation = SimulationIdx::from_position(s);
-                let mut blocks: Vec<TangentBlock<'_>> = Vec::new();
-                let mut lane_of_states = None;
-                for (tangents, first) in tangents.iter().zip(&mut first) {
-                    let is_here =
-                        |lane: &TangentLane| lane.point == point && lane.simulation == simulation;
-                    while let Some(lane) = tangents.lanes.get(*first).filter(|lane| is_here(lane)) {
-                        let bundle = &tangents.kernel.bundles[lane.bundle];
-                        let directions = &bundle.directions[..bundle.low_parts_at.unwrap_or(0)];
-                        let (run, number) = (&tangents.run, *first);
-                        let values = move |output| run.values(number, output, table.starts_with_output);
-                        blocks.push(TangentBlock { directions, values: Box::new(values) });
-                        has_failed |= run.result.reports[number].status != LaneStatus::Ok;
-                        lane_of_states = Some((run, number));
-                        *first += 1;
-                    }
-                }
-                let Some((run, number)) = lane_of_states else { continue };
-                let own = point * problem.simulations.len() + s;
+            for lanes in by_simulation.iter().filter(|lanes| lanes[0].1.point == point) {
+                let (first, TangentLane { simulation, .. }) = lanes[0];
+                let starts = problem.simulations[simulation.position()].starts_with_output;
+                let block = |&(number, lane): &(usize, TangentLane)| {
+                    let bundle = &kernel.bundles[lane.bundle];
+                    let used = bundle.directions.iter().take_while(|d| **d != Bundle::UNUSED);
+                    let directions = &bundle.directions[..used.count()];
+                    let values = move |output| run.values(number, output, starts);
+                    TangentBlock { directions, values: Box::new(values) }
+                };
+                let is_failed = |&(number, _): &(usize, TangentLane)| {
+                    run.result.reports[number].status != LaneStatus::Ok
+                };
+                has_failed |= lanes.iter().any(is_failed);
+                let own = point * problem.simulations.len() + simulation.position();
+                let blocks: Vec<TangentBlock<'_>> = lanes.iter().map(block).collect();
                 gradient.add_simulation(&SimulationOutputs {
                     simulation,
                     slots: &self.adaptive.lanes.slots[own],
-                    states: &|output| run.values(number, output, table.starts_with_output),
+                    states: &|output| run.values(first, output, starts),
                     tangents: &blocks,
                 });
             }
             let components = gradient.finish().components;
             if has_failed { vec![f64::NAN; components.len()] } else { components }
         };
-        wanted.iter().map(of_point).collect()
+        wanted.par_iter().map(of_point).collect()
     }
 }

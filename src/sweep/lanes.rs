@@ -112,7 +112,7 @@ impl<'p> LanePreparation<'p> {
     /// The program for initial values and tangents along `directions`, and the low parts of all these.
     pub(super) fn compile_compensated(&self, directions: Directions<'_>) -> InitialTangents {
         let program = self.tangent_program(directions);
-        let compensated = compensate(&program, |_| None);
+        let compensated = compensate(&program, self.problem.state_ids.len(), |_| None);
         let inputs = program.inputs().to_vec();
         InitialTangents::new(&Program::new(&compensated.graph, inputs, &compensated.roots))
     }

@@ -144,3 +144,33 @@ pub(super) fn draft_tangents(
         .collect();
     vec![TangentDraft { bundles, direction_count: fitting, carried: Some(carried), step }]
 }
+
+/// Tangents along one slot at a time, and along the heirs of what it did: one program for any of them, where
+/// only some are wanted. None where estimated parameters set no slot of a trajectory.
+pub(super) fn draft_single_tangents(
+    problem: &OdeProblem,
+    generator: &StepGenerator,
+) -> Option<TangentDraft> {
+    let slots = problem.dynamic_directions();
+    let with_heirs = |slot: &SlotIdx| {
+        let mut directions = vec![*slot];
+        directions.extend(problem.heirs(&[*slot]));
+        directions
+    };
+    let lists: Vec<Vec<SlotIdx>> = slots.iter().map(with_heirs).collect();
+    let count = lists.iter().map(Vec::len).max()?;
+    let carried: Vec<SlotIdx> =
+        slots.iter().copied().filter(|slot| problem.rhs.slots.contains(slot)).collect();
+    let step = generator.replay_with_tangents(Directions::Any { slots: &carried, count }, &[]);
+    let bundle = |directions: Vec<SlotIdx>| {
+        let moves = |k: usize, slot: &SlotIdx| directions.get(k) == Some(slot);
+        let moved = |k: usize| carried.iter().map(move |slot| f64::from(u8::from(moves(k, slot))));
+        Bundle {
+            slot_tangents: (0..count).flat_map(moved).collect(),
+            directions,
+            ..Bundle::default()
+        }
+    };
+    let bundles = lists.into_iter().map(bundle).collect();
+    Some(TangentDraft { bundles, direction_count: count, carried: Some(carried), step })
+}
