@@ -84,6 +84,8 @@ impl Estimate {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Differences {
     Central,
+    /// Central ones in [compensated](crate::program::compensated) arithmetic.
+    Compensated,
     /// Those of one side: on the other there are no values.
     Forward,
     Backward,

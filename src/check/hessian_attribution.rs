@@ -7,7 +7,7 @@
 use super::attribution::{Attribution, FailingPoints, Mismatch, attribute_by};
 use super::groups::Groups;
 use super::hessian::JudgedHessian;
-use super::run::unit_step;
+use super::refinement::unit_step;
 use super::verdict::VerdictKind;
 use crate::engine::EngineError;
 use crate::index::ParameterIdx;

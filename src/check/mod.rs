@@ -20,6 +20,7 @@ mod misplaced;
 mod one_sided;
 mod optimum;
 mod parts;
+mod refinement;
 mod residuals;
 mod run;
 mod statistics;

@@ -8,7 +8,8 @@
 
 use super::estimate::{ENOUGH_RUNGS, Estimate, Rung};
 use super::one_sided::estimate_from_either;
-use super::run::{JudgedCell, JudgedPoint, rung};
+use super::refinement::rung;
+use super::run::{JudgedCell, JudgedPoint};
 use super::verdict::{Cell, Criteria, Side, VerdictKind, judge, negligible};
 use crate::index::ParameterIdx;
 use crate::model::EstimatedParameter;

@@ -2,7 +2,8 @@
 
 use super::estimate::{Differences as Kind, Estimate, Ladder, Rung};
 use super::one_sided::estimate_from_either;
-use super::run::{CheckPlan, STEP_FACTOR, ladder_in_units, unit_step, wide_step};
+use super::refinement::{STEP_FACTOR, ladder_in_units, unit_step, wide_step};
+use super::run::CheckPlan;
 use super::verdict::{Cell, Side, Verdict, VerdictKind, judge, negligible};
 use crate::engine::EngineError;
 use crate::index::{ParameterIdx, PointIdx};
@@ -234,7 +235,7 @@ pub(super) fn checked_estimate(ladder: &Ladder, unit: f64) -> Option<Estimate> {
     let ladder = ladder_in_units(ladder.iter().copied(), unit);
     let estimate = estimate_from_either(&ladder)?;
     let estimate = match estimate.differences {
-        Kind::Central => checked(estimate, &ladder),
+        Kind::Central | Kind::Compensated => checked(estimate, &ladder),
         Kind::Forward | Kind::Backward => estimate,
     };
     Some(estimate.out_of_units(unit))

@@ -37,7 +37,9 @@ impl Tally {
             summaries.push(&CellSummary {
                 kind: cell.verdict.kind,
                 reason: cell.verdict.reason,
-                is_one_sided: cell.estimate.is_some_and(|e| e.differences != Differences::Central),
+                is_one_sided: cell.estimate.is_some_and(|e| {
+                    matches!(e.differences, Differences::Forward | Differences::Backward)
+                }),
                 value: theta[cell.parameter.position()],
                 gradient: cell.gradient,
                 estimate: cell.estimate.map_or(f64::NAN, |e| e.value),

@@ -204,7 +204,7 @@ pub fn judge(cell: &Cell, criteria: &Criteria) -> Verdict {
     }
     let Some(estimate) = cell.estimate else { return cell.failed() };
     let failure = match estimate.differences {
-        Differences::Central => None,
+        Differences::Central | Differences::Compensated => None,
         Differences::Forward => cell.minus.failure,
         Differences::Backward => cell.plus.failure,
     };

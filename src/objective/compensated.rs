@@ -1,7 +1,7 @@
 //! Observables on trajectories that carry the low parts of their states.
 
-use super::observe::{Item, Objective};
 use super::Prediction;
+use super::observe::{Item, Objective};
 use crate::engine::cpu::block::BlockProgram;
 use crate::engine::cpu::interpreter::BLOCK;
 use crate::graph::Input;

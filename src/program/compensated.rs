@@ -26,7 +26,15 @@ pub fn is_compensable(program: &Program) -> bool {
             use Unary as U;
             matches!(
                 op,
-                U::Neg | U::Abs | U::Sign | U::Floor | U::Ceil | U::Sqrt | U::Exp | U::Log | U::Log10
+                U::Neg
+                    | U::Abs
+                    | U::Sign
+                    | U::Floor
+                    | U::Ceil
+                    | U::Sqrt
+                    | U::Exp
+                    | U::Log
+                    | U::Log10
             )
         }
         Op::Binary(..) | Op::Ternary(..) => true,

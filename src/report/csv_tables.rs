@@ -337,6 +337,7 @@ pub fn write_tolerances<W: Write>(out: &mut W, rows: &[ToleranceRow]) -> io::Res
 pub(super) fn differences_word(differences: Differences) -> &'static str {
     match differences {
         Differences::Central => "central",
+        Differences::Compensated => "compensated",
         Differences::Forward => "forward",
         Differences::Backward => "backward",
     }

@@ -221,7 +221,7 @@ pub fn where_lines(problem: &OdeProblem, summary: &CheckSummary) -> String {
 fn verdict_cell(judged: &JudgedCell, style: Style) -> Cell {
     let kind = judged.verdict.kind;
     let side = judged.estimate.and_then(|e| match e.differences {
-        Differences::Central => None,
+        Differences::Central | Differences::Compensated => None,
         Differences::Forward => Some("forward"),
         Differences::Backward => Some("backward"),
     });

@@ -11,8 +11,8 @@ pub use reverse::ReverseStep;
 
 use crate::graph::{Binary, Graph, Input, NodeId, Substitution, Ternary, Unary, differentiate};
 use crate::index::{DirectionIdx, SlotIdx, StateIdx, SwitchIdx};
-use crate::program::forward::{Directions, tangents};
 use crate::program::compensated::{compensate, low_of_states};
+use crate::program::forward::{Directions, tangents};
 use crate::program::fuse::fuse;
 use crate::program::products::regroup;
 use crate::program::{Program, ValueId};
@@ -84,7 +84,10 @@ impl StepProgram {
     /// # Panics
     /// If the step chooses its size, if a direction moves breakpoints, or if it is not compensable.
     pub fn compensated(&self) -> Self {
-        assert!(!self.adaptive && self.moving_count == 0, "a replayed step between still breakpoints");
+        assert!(
+            !self.adaptive && self.moving_count == 0,
+            "a replayed step between still breakpoints"
+        );
         let (advanced, others) = self.program.inputs().split_at(self.width);
         let states = advanced.iter().filter(|input| matches!(input, Input::State(_))).count();
         let low = low_of_states((self.width / states.max(1)).saturating_sub(1));

@@ -5,7 +5,7 @@
 //! to the bit. Times and step sizes are numbers that all probes share; slots are the linear values of
 //! parameters, and the steps between these are what differences are divided by.
 
-use super::evaluator::{Request, moves_of, total_steps, Evaluator, Probed};
+use super::evaluator::{Evaluator, Probed, Request, moves_of, total_steps};
 use super::integrate::{Bundle, Kind, Run, Steps, TangentKernel};
 use super::lanes::{InitialTangents, LanePreparation};
 use super::part::Part;
@@ -109,7 +109,8 @@ impl Compensation {
             return Ok(tangents.as_ref());
         }
         let draft = draft_single_tangents(evaluator.problem, &self.generator);
-        let compile = |draft: TangentDraft| draft.compile_compensated(&evaluator.preparation, &CpuEngine);
+        let compile =
+            |draft: TangentDraft| draft.compile_compensated(&evaluator.preparation, &CpuEngine);
         let tangents = draft.map(compile).transpose()?;
         Ok(self.tangents.get_or_init(|| tangents).as_ref())
     }
@@ -190,7 +191,10 @@ impl Scorer<'_> {
                 let none = CompensatedPrediction::NONE;
                 Ok(self.predict_moved_by(point, number, &affected.rows, none, &by))
             });
-            let here = (self.points[point][parameter.position()], self.linear[point][parameter.position()]);
+            let here = (
+                self.points[point][parameter.position()],
+                self.linear[point][parameter.position()],
+            );
             let of_prior = |to, from| self.problem.priors.difference(parameter, to, from);
             let values = [&sides[0], &sides[1]].map(|side| {
                 let side = side.as_ref().map_err(|failure| *failure)?;
@@ -217,8 +221,7 @@ impl Scorer<'_> {
                 }
                 let scale = self.problem.parameters[parameter.position()].scale;
                 let step = scale.distance(plus.coordinate.1, minus.coordinate.1);
-                pair.paired_central =
-                    (change + of_prior(plus.coordinate, minus.coordinate)) / step;
+                pair.paired_central = (change + of_prior(plus.coordinate, minus.coordinate)) / step;
                 // Half of it: that of a value, as all noise of pairs is told.
                 let prior = self.problem.priors.terms()[parameter.position()].value(here.0, here.1);
                 let rounding = ROW_ROUNDING * 0.5 * size + prior.abs();

@@ -57,7 +57,8 @@ impl Part<'_, '_> {
                 let mut change = vec![0.0; self.evaluator.problem.parameters.len()];
                 for p in wanted {
                     let difference = (corrected[p.position()] - plain[p.position()]).abs();
-                    change[p.position()] = if difference.is_nan() { f64::INFINITY } else { difference };
+                    change[p.position()] =
+                        if difference.is_nan() { f64::INFINITY } else { difference };
                 }
                 self.results[point].gradient_rounding = Some(change);
             }

@@ -34,7 +34,9 @@ mod traveller;
 mod walk;
 
 pub use curvature::{CurvatureChunk, GradientPairs, OwnHessian, PointCurvature, Products};
-pub use evaluator::{EvaluatedChunk, Evaluator, Further, Refine, Settings, StepMode, no_refinement};
+pub use evaluator::{
+    EvaluatedChunk, Evaluator, Further, Refine, Settings, StepMode, no_refinement,
+};
 pub use flight::Flight;
 pub use gradients::{GradientCosts, GradientEngines, OwnGradients};
 pub use journal::{Grid, Journal, JournalChunk, JournalReader, Reader, Writer};

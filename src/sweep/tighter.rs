@@ -1,6 +1,6 @@
 //! Points once more at tighter tolerances: what that changes is about the discretisation error.
 
-use super::evaluator::{EvaluatedChunk, Evaluator, StepMode, no_refinement, Further};
+use super::evaluator::{EvaluatedChunk, Evaluator, Further, StepMode, no_refinement};
 use super::result::{PointResult, ProbePair};
 use crate::engine::EngineError;
 use crate::index::ParameterIdx;
