@@ -136,6 +136,7 @@ impl Exact {
             Binary::Lt => truth(a < b),
             Binary::Le => truth(a <= b),
             Binary::Eq => truth(a == b),
+            Binary::LogLacks => a.ln(BITS, ROUND, &mut self.constants).sub(b, BITS, ROUND),
         }
     }
 

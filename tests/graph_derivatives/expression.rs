@@ -106,6 +106,7 @@ impl Expr {
                     Binary::Lt => f64::from(u8::from(a < b)),
                     Binary::Le => f64::from(u8::from(a <= b)),
                     Binary::Eq => f64::from(u8::from(a == b)),
+                    Binary::LogLacks => a.ln() - b,
                 }
             }
             Self::Ternary(op, ..) => match op {
@@ -148,6 +149,11 @@ pub struct Sample {
 impl Sample {
     /// An expression of 10 to 34 operations over 3 to 6 inputs.
     pub fn new(seed: u64) -> Self {
+        Self::with_unary(seed, &Unary::ALL)
+    }
+
+    /// With no other operations of one operand than these.
+    pub fn with_unary(seed: u64, unary: &[Unary]) -> Self {
         let mut random = Random(seed);
         let input_count = 3 + random.below(4);
         // States and slots by turns, and time in the larger ones.
@@ -199,7 +205,7 @@ impl Sample {
             };
             let (a, b, c) = (operand(), operand(), operand());
             let expr = match random.below(6) {
-                0 | 1 => Expr::Unary(random.pick(&Unary::ALL), a),
+                0 | 1 => Expr::Unary(random.pick(unary), a),
                 2 => Expr::Binary(random.pick(&Binary::ALL), a, if c == 0 { a } else { b }),
                 3 | 4 => Expr::Binary(random.pick(&Binary::ALL[..4]), a, b),
                 _ => Expr::Ternary(random.pick(&Ternary::ALL), a, b, c),

@@ -9,6 +9,8 @@
 //!   the rounding of the derivative in f64.
 //! - Simplifying constructors and `fuse` change values by rounding only: the oracle is a
 //!   hand-written evaluation of the unsimplified expression over std's functions.
+//! - A compensated program's values are the program's, to the bit, and with their low parts those of exact
+//!   arithmetic: the oracle is the same program in 320-bit arithmetic.
 //! - Register allocation changes nothing at all: interpreter and machine code against `Graph::evaluate`, to
 //!   the bit, 16 lanes at a time.
 //!
@@ -20,6 +22,7 @@
 
 mod bounded;
 mod comparison;
+mod compensation;
 mod exact;
 mod expression;
 
