@@ -16,7 +16,7 @@ use crate::sweep::{Differences, Evaluator, Further, PointResult, ProbePair};
 const FURTHER_EPS: [f64; 7] = [4e-1, 2e-1, 1e-1, 5e-2, 2.5e-2, 1.25e-2, 6.25e-3];
 /// Steps of differences in compensated arithmetic, in the same units: small ones, whose truncation is
 /// small, for rounding is no matter to them.
-const COMPENSATED_EPS: [f64; 2] = [1e-3, 1e-5];
+const COMPENSATED_EPS: [f64; 2] = [1e-3, 1e-4];
 /// Bound over estimate above which they are tried.
 const PLAIN_CERTAINTY: f64 = 1e-3;
 /// Bound over estimate above which further steps are tried.

@@ -23,6 +23,16 @@ impl CompensatedPrediction {
         low: Prediction { y: 0.0, sigma: 0.0 },
     };
 
+    /// What y and sigma may be off by, in units of 2⁻⁵²: the last digit of their low parts, and the square of
+    /// these, relative to the value. Rounding errors grow over a trajectory, and what they have made of the
+    /// low parts they make of these' own; and low parts are of first order.
+    pub fn uncertainty(self) -> [f64; 2] {
+        [(self.value.y, self.low.y), (self.value.sigma, self.low.sigma)].map(|(value, low)| {
+            let last_digit = low.abs().max(f64::EPSILON * value.abs());
+            last_digit.max(low * (low / value) / f64::EPSILON).abs()
+        })
+    }
+
     /// This less another, number by number: what both share is gone before low parts are added.
     pub fn less(self, other: Self) -> Prediction {
         let (value, low) = (self.value.less(other.value), self.low.less(other.low));

@@ -209,7 +209,7 @@ impl Scorer<'_> {
             let mut pair = ProbePair::of_values(parameter, eps, values[0], values[1]);
             pair.is_compensated = true;
             if let [Ok(plus), Ok(minus)] = &sides {
-                let (mut change, mut size) = (0.0, 0.0);
+                let (mut change, mut rounding) = (0.0, 0.0);
                 for (k, &r) in affected.rows.iter().enumerate() {
                     let (to, from) = (plus.predictions[k], minus.predictions[k]);
                     let measured = self.problem.rows[r.position()].measured;
@@ -217,15 +217,17 @@ impl Scorer<'_> {
                     let of_row =
                         model.nllh_difference_by(measured, to.value, from.value, to.less(from));
                     change += of_row;
-                    size += of_row.abs();
+                    // Half a difference's: that of a value, as all noise of pairs is told.
+                    rounding += 0.5 * ROW_ROUNDING * of_row.abs();
+                    let (l_y, l_sigma) = model.nllh_derivatives(measured, to.value);
+                    let [y, sigma] = to.uncertainty();
+                    rounding += (l_y * y).abs() + (l_sigma * sigma).abs();
                 }
                 let scale = self.problem.parameters[parameter.position()].scale;
                 let step = scale.distance(plus.coordinate.1, minus.coordinate.1);
                 pair.paired_central = (change + of_prior(plus.coordinate, minus.coordinate)) / step;
-                // Half of it: that of a value, as all noise of pairs is told.
                 let prior = self.problem.priors.terms()[parameter.position()].value(here.0, here.1);
-                let rounding = ROW_ROUNDING * 0.5 * size + prior.abs();
-                pair.round_off = rounding * f64::EPSILON / eps;
+                pair.round_off = (rounding + prior.abs()) * f64::EPSILON / eps;
                 pair.unmoved_round_off = 0.0;
                 pair.unreached_round_off = 0.0;
                 pair.step_noise = 0.0;
