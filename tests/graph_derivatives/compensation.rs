@@ -168,7 +168,7 @@ fn what_a_rounded_logarithm_lacks() {
     for number in 0..3_000 {
         let x = match number % 4 {
             0 => f64::from_bits(random.next() & 0x7fff_ffff_ffff_ffff),
-            1 => 1.0 + random.between(-1.0, 1.0) * 2f64.powi(-(number as i32 % 53)),
+            1 => 1.0 + random.between(-1.0, 1.0) * 2f64.powi(-(number % 53)),
             2 => random.between(0.5, 2.0),
             _ => random.between(0.0, 1.0) * f64::MIN_POSITIVE,
         };
