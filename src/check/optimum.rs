@@ -152,7 +152,9 @@ pub fn judge_optimum(
         let is_own = |p: &&ProbePair| p.parameter == cell.parameter && !p.is_compensated;
         let pairs: Vec<&ProbePair> = pairs.filter(is_own).collect();
         let curvature = second_difference(&pairs);
-        let allowance = point.allowances.map_or(0.0, |a| a[cell.parameter.position()]);
+        let of_source = point.allowances.map_or(0.0, |a| a[cell.parameter.position()]);
+        // The cell knows what rounding may do, too.
+        let allowance = of_source.max(cell.allowance);
         let value = point.theta[place];
         let unit = parameters[place].unit_step(value);
         let wide = parameters[place].wide_step(value);

@@ -48,6 +48,8 @@ pub struct Material<'p> {
     failures: Vec<Option<Failure>>,
     /// `[parameter][point]`
     estimates: Vec<Vec<Option<Estimate>>>,
+    /// What a right gradient may be off by, in the same order.
+    allowances: Vec<Vec<f64>>,
     /// The right gradient, `[parameter][point]`; NaN where the point failed. So are those below.
     right: Vec<Vec<f64>>,
     /// Derivatives by condition and by observable, with what of them comes through sigma.
@@ -77,11 +79,14 @@ impl<'p> Material<'p> {
             .expect("the CPU engine takes any program");
         let (mut failures, mut gradients) = (Vec::new(), Vec::new());
         let mut estimates = vec![Vec::new(); parameters.len()];
+        let mut allowances = vec![Vec::new(); parameters.len()];
         check::run(&evaluator, &theta, &plan, &own_gradient, &mut |judged, result| {
             failures.push(result.objective.err());
             gradients.push(gradient_of(result, parameters.len()));
             let cells = judged.cells.iter().map(|cell| cell.estimate);
             estimates.iter_mut().zip(cells).for_each(|(all, estimate)| all.push(estimate));
+            let cells = judged.cells.iter().map(|cell| cell.allowance);
+            allowances.iter_mut().zip(cells).for_each(|(all, allowance)| all.push(allowance));
             Ok::<(), EngineError>(())
         })
         .expect("the CPU engine does not fail");
@@ -116,6 +121,7 @@ impl<'p> Material<'p> {
             theta,
             failures,
             estimates,
+            allowances,
             by: by.into(),
             moved: moved.into(),
         }

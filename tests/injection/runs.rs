@@ -150,7 +150,7 @@ impl<'m, 'p> Runs<'m, 'p> {
             let cell = Cell {
                 gradient,
                 estimate,
-                allowance: 0.0,
+                allowance: self.material.allowances[place][point],
                 // What neither passes nor fails does not count here.
                 negligible: f64::INFINITY,
                 base: self.material.failures[point],
@@ -179,7 +179,9 @@ impl<'m, 'p> Runs<'m, 'p> {
         let material = self.material;
         let cell = |&point: &usize| {
             let estimate = material.estimates[place][point];
-            let threshold = estimate.map_or(f64::INFINITY, |e| self.criteria.threshold(&e, 0.0));
+            let allowance = material.allowances[place][point];
+            let threshold =
+                estimate.map_or(f64::INFINITY, |e| self.criteria.threshold(&e, allowance));
             // A point that decides but has no error never fails.
             let multiple = (threshold / size(point)).min(f64::MAX);
             CellSummary {
@@ -210,7 +212,8 @@ impl<'m, 'p> Runs<'m, 'p> {
         let limit = SIZE * (1.0 - ROUNDING);
         let is_decided = |point: &usize| {
             let estimate = self.material.estimates[column.place][*point];
-            estimate.is_some_and(|e| self.criteria.threshold(&e, 0.0).is_finite())
+            let allowance = self.material.allowances[column.place][*point];
+            estimate.is_some_and(|e| self.criteria.threshold(&e, allowance).is_finite())
         };
         let points = 0..column.values.len();
         let sizes = || points.clone().filter(is_decided).map(|i| self.size(column, i));
@@ -352,7 +355,8 @@ impl<'m, 'p> Runs<'m, 'p> {
                 };
                 let estimate = material.estimates[place][point];
                 let verdict = gradsweep::check::Verdict { kind, reason: None, failure: None };
-                JudgedCell { parameter, gradient, estimate, allowance: 0.0, verdict }
+                let allowance = material.allowances[place][point];
+                JudgedCell { parameter, gradient, estimate, allowance, verdict }
             };
             judged_points.push((
                 point,
