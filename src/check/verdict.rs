@@ -231,7 +231,10 @@ pub fn judge(cell: &Cell, criteria: &Criteria) -> Verdict {
         return verdict(VerdictKind::Kink);
     }
     let allowed = criteria.rtol * size + criteria.atol + bound + estimate.floor;
-    if is_decidable && deviation > allowed {
+    // What compensated differences are certain of does not depend on how much rounding a gradient is allowed.
+    let is_certain = estimate.differences == Differences::Compensated
+        && estimate.bound <= criteria.decidable * size;
+    if (is_decidable || is_certain) && deviation > allowed {
         return verdict(VerdictKind::Fail);
     }
     // Where the bound itself decides, rounding hides what is left: that is noise as well.

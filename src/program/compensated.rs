@@ -172,7 +172,12 @@ impl Rounding<'_> {
                 let lacking = self.log_lacks(high, a.high);
                 let lacking = self.unary(Unary::Neg, lacking);
                 let relative = self.plus(lacking, a.low);
-                Some(self.guarded_product(high, relative))
+                let low = self.guarded_product(high, relative);
+                // Beyond the range of doubles nothing is known that a quotient could need.
+                let infinity = self.graph.constant(f64::INFINITY);
+                let is_infinite = self.binary(Binary::Eq, high, infinity);
+                let zero = self.graph.constant(0.0);
+                Some(self.ternary(Ternary::Select, is_infinite, zero, low))
             }
             Unary::Log => {
                 let lacking = self.log_lacks(a.high, high);
@@ -221,7 +226,13 @@ impl Rounding<'_> {
                 if let Some(low) = b.low {
                     rest = self.ternary(Ternary::NegMulAdd, high, low, rest);
                 }
-                Some(self.binary(Binary::Div, rest, b.high))
+                let low = self.binary(Binary::Div, rest, b.high);
+                // Anything finite over infinity is 0 exactly.
+                let infinity = self.graph.constant(f64::INFINITY);
+                let size = self.unary(Unary::Abs, b.high);
+                let is_infinite = self.binary(Binary::Eq, size, infinity);
+                let zero = self.graph.constant(0.0);
+                Some(self.ternary(Ternary::Select, is_infinite, zero, low))
             }
             Binary::Pow => Some(self.pow_low(a, b, high)),
             Binary::Min => {

@@ -117,12 +117,14 @@ impl Compensation {
 }
 
 impl Part<'_, '_> {
-    /// Adds compensated differences: (point, parameter, eps).
+    /// Adds compensated differences, (point, parameter, eps), and tells what rounding does to the gradient:
+    /// of all these cells, or of those where own gradients deviate.
     pub(super) fn compensate(
         &mut self,
         points: &[Vec<f64>],
         parameters: &[ParameterIdx],
         requests: &[Request],
+        tells_all: bool,
     ) -> Result<(), EngineError> {
         let evaluator = self.evaluator;
         let Some(compensation) = evaluator.compensation.as_ref().filter(|_| !requests.is_empty())
@@ -152,7 +154,7 @@ impl Part<'_, '_> {
             self.results[point].refinements.push(pair);
         }
         self.count_run(probed.run.as_ref());
-        self.tell_gradient_rounding(requests, compensation)
+        self.tell_gradient_rounding(requests, compensation, tells_all)
     }
 
     /// Counts the lanes of a run that only some points took part in.
@@ -222,6 +224,13 @@ impl Scorer<'_> {
                     let (l_y, l_sigma) = model.nllh_derivatives(measured, to.value);
                     let [y, sigma] = to.uncertainty();
                     rounding += (l_y * y).abs() + (l_sigma * sigma).abs();
+                    // Residuals are of the rounded values, as those of a gradient are.
+                    let [l_yy, l_ys, l_ss] = model.nllh_second_derivatives(measured, to.value);
+                    let change = to.less(from);
+                    let of_residuals = l_yy * to.low.y * change.y
+                        + l_ys * (to.low.y * change.sigma + to.low.sigma * change.y)
+                        + l_ss * to.low.sigma * change.sigma;
+                    rounding += 0.5 * of_residuals.abs() / f64::EPSILON;
                 }
                 let scale = self.problem.parameters[parameter.position()].scale;
                 let step = scale.distance(plus.coordinate.1, minus.coordinate.1);

@@ -371,11 +371,13 @@ impl<'p> Evaluator<'p> {
             if plain.is_empty() && compensated.is_empty() {
                 break;
             }
+            // What cancels between models is seen in neither: all tell what rounding does.
+            let tells_all = parts.len() > 1;
             for part in &mut parts {
                 if !plain.is_empty() {
                     part.refine(points, parameters, eps, &plain)?;
                 }
-                part.compensate(points, parameters, &compensated)?;
+                part.compensate(points, parameters, &compensated, tells_all)?;
             }
         }
         let mut evaluated = EvaluatedChunk {

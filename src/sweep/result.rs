@@ -230,8 +230,13 @@ impl PointResult {
                 _ => None,
             };
         }
-        if let (Some(own), Some(others)) = (&mut self.gradient_rounding, &other.gradient_rounding) {
-            own.iter_mut().zip(others).for_each(|(own, other)| *own += other);
+        match (&mut self.gradient_rounding, &other.gradient_rounding) {
+            (Some(own), Some(others)) => {
+                own.iter_mut().zip(others).for_each(|(own, other)| *own += other);
+            }
+            // None is told of where there is none.
+            (own @ None, Some(others)) => *own = Some(others.clone()),
+            (_, None) => {}
         }
         for (mine, others) in
             [(&mut self.probes, &other.probes), (&mut self.refinements, &other.refinements)]
