@@ -18,10 +18,25 @@ pub struct Compensated {
     pub roots: Vec<NodeId>,
 }
 
+/// Which values of a program are the same numbers in all lanes that share their steps: those of time, step
+/// size, switches and constants alone. They are what they are, and need no low part.
+fn common_values(program: &Program) -> Vec<bool> {
+    let is_shared =
+        |input: &Input| matches!(input, Input::Time | Input::StepSize | Input::Switch(_));
+    let mut is_common: Vec<bool> = program.inputs().iter().map(is_shared).collect();
+    is_common.resize(program.first_op(), true);
+    for op in program.ops() {
+        is_common.push(op.operands().all(|operand| is_common[operand.position()]));
+    }
+    is_common
+}
+
 /// Whether the rounding errors of all operations can be told. Those of transcendental functions other
-/// than exp, log, log10 and pow cannot.
+/// than exp, log, log10 and pow cannot, unless their values are the same in all lanes that share their steps.
 pub fn is_compensable(program: &Program) -> bool {
+    let is_common = common_values(program);
     program.ops().iter().all(|op| match op {
+        Op::Unary(_, operand) if is_common[operand.position()] => true,
         Op::Unary(op, _) => {
             use Unary as U;
             matches!(
@@ -77,9 +92,15 @@ pub fn compensate(
     }
     let exact_zero = Parts { high: graph.constant(0.0), low: None };
     values.resize(values.len() + program.ops().len(), exact_zero);
+    let is_common = common_values(program);
     for number in closely(program, primary) {
         let of = |value: ValueId| values[value.position()];
-        let next = Rounding { graph: &mut graph }.operation(program.ops()[number], of);
+        let mut rounding = Rounding { graph: &mut graph };
+        let op = program.ops()[number];
+        let next = match is_common[program.first_op() + number] {
+            true => Parts { high: rounding.plain(op, of), low: None },
+            false => rounding.operation(op, of),
+        };
         values[program.first_op() + number] = next;
     }
     let zero = graph.constant(0.0);
@@ -136,6 +157,14 @@ impl Rounding<'_> {
 
     fn ternary(&mut self, op: Ternary, a: NodeId, b: NodeId, c: NodeId) -> NodeId {
         self.graph.intern(Node::Ternary(op, a, b, c))
+    }
+
+    fn plain(&mut self, op: Op, of: impl Fn(ValueId) -> Parts) -> NodeId {
+        match op {
+            Op::Unary(op, a) => self.unary(op, of(a).high),
+            Op::Binary(op, a, b) => self.binary(op, of(a).high, of(b).high),
+            Op::Ternary(op, a, b, c) => self.ternary(op, of(a).high, of(b).high, of(c).high),
+        }
     }
 
     fn operation(&mut self, op: Op, of: impl Fn(ValueId) -> Parts) -> Parts {
