@@ -16,7 +16,7 @@ mod support;
 
 use criterion::measurement::WallTime;
 use criterion::{BenchmarkGroup, Criterion, SamplingMode, Throughput};
-use gradsweep::check::{self, CheckPlan, Criteria, Label, own_gradient};
+use gradsweep::check::{self, CheckPlan, own_gradient};
 use gradsweep::engine::cpu::CpuEngine;
 use gradsweep::engine::gpu::{self, GpuEngine};
 use gradsweep::engine::{BatchResult, Engine, EngineError, Kernel, LaneStatus};
@@ -211,14 +211,7 @@ impl<'e> Machine<'e> {
     /// Times a check of some points, gradients on the CPU engine.
     fn bench_check(&self, group: &mut BenchmarkGroup<'_, WallTime>, problem: &OdeProblem) {
         let points = draw(problem, CHECKED_POINTS);
-        let plan = CheckPlan {
-            parameters: all_parameters(problem),
-            eps: EPS.to_vec(),
-            label: Label::RelErr,
-            criteria: Criteria::default(),
-            confidence: 0.95,
-            consistent: 0.05,
-        };
+        let plan = CheckPlan::new(all_parameters(problem), EPS.to_vec());
         let evaluator = OnceCell::new();
         let run = |evaluator: &Evaluator<'_>| {
             let ignore = &mut |_: &_, _: &_| Ok::<(), EngineError>(());

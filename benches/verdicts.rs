@@ -8,8 +8,7 @@
 //! take days. pyPESTO's rule is of all parameters of a point and is left out then.
 
 use gradsweep::check::{
-    self, CheckPlan, Criteria, Evaluated, JudgedPoint, Label, Source, VerdictKind, own_allowance,
-    own_gradient,
+    self, CheckPlan, Evaluated, JudgedPoint, Source, VerdictKind, own_allowance, own_gradient,
 };
 use gradsweep::engine::EngineError;
 use gradsweep::engine::cpu::CpuEngine;
@@ -104,13 +103,8 @@ fn main() {
                 own.sort();
                 own
             };
-            let plan = |parameters: Vec<ParameterIdx>, eps: &[f64]| CheckPlan {
-                parameters,
-                eps: eps.to_vec(),
-                label: Label::RelErr,
-                criteria: Criteria::default(),
-                confidence: 0.95,
-                consistent: 0.05,
+            let plan = |parameters: Vec<ParameterIdx>, eps: &[f64]| {
+                CheckPlan::new(parameters, eps.to_vec())
             };
             let method = evaluator.gradient_method();
             let mut gradients = Vec::with_capacity(count);

@@ -3,9 +3,7 @@
 //! Two decays, dA/dt = −k1·A and dB/dt = −k2·B from 10¹⁰ and `B0`, of which only the sum is measured:
 //! B is some hundred spacings of doubles at A, so that rounding hides k2 from plain differences.
 
-use gradsweep::check::{
-    self, CheckPlan, Criteria, Differences, JudgedPoint, Label, VerdictKind, own_gradient,
-};
+use gradsweep::check::{self, CheckPlan, Differences, JudgedPoint, VerdictKind, own_gradient};
 use gradsweep::engine::EngineError;
 use gradsweep::engine::cpu::CpuEngine;
 use gradsweep::index::ParameterIdx;
@@ -98,14 +96,10 @@ fn closed_form(theta: &[f64]) -> f64 {
 }
 
 fn plan(problem: &OdeProblem) -> CheckPlan {
-    CheckPlan {
-        parameters: (0..problem.parameters.len()).map(ParameterIdx::from_position).collect(),
-        eps: vec![1e-1, 1e-3, 1e-5, 1e-7, 1e-9],
-        label: Label::RelErr,
-        criteria: Criteria::default(),
-        confidence: 0.95,
-        consistent: 0.05,
-    }
+    CheckPlan::new(
+        (0..problem.parameters.len()).map(ParameterIdx::from_position).collect(),
+        vec![1e-1, 1e-3, 1e-5, 1e-7, 1e-9],
+    )
 }
 
 fn judged(

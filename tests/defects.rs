@@ -44,14 +44,10 @@ fn sweep_all(
     let settings = Settings { rtol, atol, max_steps: 10_000, steps };
     let evaluator = Evaluator::new(problem, settings, &CpuEngine, Some(&CpuEngine)).unwrap();
     let points = startpoints::random(&problem.parameters, points, 0, 7).unwrap();
-    let plan = CheckPlan {
-        parameters: (0..problem.parameters.len()).map(ParameterIdx::from_position).collect(),
-        eps: vec![1e-1, 1e-3, 1e-5, 1e-7, 1e-9],
-        label: Label::RelErr,
-        criteria: Criteria::default(),
-        confidence: 0.95,
-        consistent: 0.05,
-    };
+    let plan = CheckPlan::new(
+        (0..problem.parameters.len()).map(ParameterIdx::from_position).collect(),
+        vec![1e-1, 1e-3, 1e-5, 1e-7, 1e-9],
+    );
     let exact = |_: PointIdx, _: &PointResult| None;
     let sources: Vec<Source<'_>> = gradients
         .iter()

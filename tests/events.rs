@@ -3,7 +3,7 @@
 //! Every case is a decay A' = -k·A from A(0) = 1 beside B' = 0, B(0) = 0, in PEtab v2, with
 //! something that happens; its closed form is written next to it.
 
-use gradsweep::check::{self, CheckPlan, Criteria, Label, own_gradient};
+use gradsweep::check::{self, CheckPlan, own_gradient};
 use gradsweep::engine::EngineError;
 use gradsweep::engine::cpu::CpuEngine;
 use gradsweep::index::ParameterIdx;
@@ -523,14 +523,10 @@ fn the_right_gradient_passes_and_a_wrong_one_fails() {
         let settings =
             Settings { rtol: 1e-8, atol: 1e-12, max_steps: 10_000, steps: StepMode::Shared };
         let evaluator = Evaluator::new(&problem, settings, &CpuEngine, Some(&CpuEngine)).unwrap();
-        let plan = CheckPlan {
-            parameters: (0..problem.parameters.len()).map(ParameterIdx::from_position).collect(),
-            eps: vec![1e-2, 1e-3, 1e-4, 1e-5, 1e-6],
-            label: Label::RelErr,
-            criteria: Criteria::default(),
-            confidence: 0.95,
-            consistent: 0.05,
-        };
+        let plan = CheckPlan::new(
+            (0..problem.parameters.len()).map(ParameterIdx::from_position).collect(),
+            vec![1e-2, 1e-3, 1e-4, 1e-5, 1e-6],
+        );
         let points = startpoints::random(&problem.parameters, 40, 0, 6).unwrap().theta_scaled;
         let last = problem.parameters.len() - 1;
         let wrong = |_: gradsweep::index::PointIdx, _: &[f64], own: Option<&[f64]>| {

@@ -5,7 +5,7 @@
 //! values (1e-5 to 7e4). The oracle is the gradient of the problem as it is, on the log10 scale, which
 //! `tests/stat5.rs` holds to reference values: it is theta·ln 10 times the linear one.
 
-use gradsweep::check::{self, CheckPlan, Criteria, JudgedPoint, Label, VerdictKind, own_gradient};
+use gradsweep::check::{self, CheckPlan, JudgedPoint, VerdictKind, own_gradient};
 use gradsweep::engine::EngineError;
 use gradsweep::engine::cpu::CpuEngine;
 use gradsweep::index::{ParameterIdx, PointIdx};
@@ -56,14 +56,10 @@ fn judged(
     gradient: &check::GradientSource<'_>,
 ) -> Vec<JudgedPoint> {
     let evaluator = Evaluator::new(problem, SETTINGS, &CpuEngine, Some(&CpuEngine)).unwrap();
-    let plan = CheckPlan {
-        parameters: (0..problem.parameters.len()).map(ParameterIdx::from_position).collect(),
-        eps: vec![1e-1, 1e-3, 1e-5, 1e-7, 1e-9],
-        label: Label::RelErr,
-        criteria: Criteria::default(),
-        confidence: 0.95,
-        consistent: 0.05,
-    };
+    let plan = CheckPlan::new(
+        (0..problem.parameters.len()).map(ParameterIdx::from_position).collect(),
+        vec![1e-1, 1e-3, 1e-5, 1e-7, 1e-9],
+    );
     let mut all = Vec::new();
     check::run(&evaluator, theta, &plan, gradient, &mut |point, _| {
         all.push(point.clone());

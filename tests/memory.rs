@@ -2,7 +2,7 @@
 //! 1 GiB. Points are evaluated once and judged over and over: what is kept of them is what counts.
 //! The only test of its program, so that the peak is its own.
 
-use gradsweep::check::{CheckPlan, Criteria, Label, Source, Supplied, judge_all, own_gradient};
+use gradsweep::check::{CheckPlan, Source, Supplied, judge_all, own_gradient};
 use gradsweep::engine::EngineError;
 use gradsweep::engine::cpu::CpuEngine;
 use gradsweep::index::ParameterIdx;
@@ -31,14 +31,10 @@ fn a_million_points_fit() {
     let problem = model::load(&folder).unwrap();
     let settings = Settings { rtol: 1e-8, atol: 1e-12, max_steps: 10_000, steps: StepMode::Shared };
     let theta = startpoints::random(&problem.parameters, 200, 0, 0).unwrap().theta_scaled;
-    let plan = CheckPlan {
-        parameters: (0..problem.parameters.len()).map(ParameterIdx::from_position).collect(),
-        eps: vec![1e-1, 1e-3, 1e-5, 1e-7, 1e-9],
-        label: Label::default(),
-        criteria: Criteria::default(),
-        confidence: 0.95,
-        consistent: 0.05,
-    };
+    let plan = CheckPlan::new(
+        (0..problem.parameters.len()).map(ParameterIdx::from_position).collect(),
+        vec![1e-1, 1e-3, 1e-5, 1e-7, 1e-9],
+    );
     let evaluator = Evaluator::new(&problem, settings, &CpuEngine, Some(&CpuEngine)).unwrap();
     let mut evaluated = plan.evaluate(&evaluator, &theta).unwrap();
     evaluated.points.iter_mut().for_each(|point| point.predictions = Vec::new());

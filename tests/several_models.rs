@@ -4,7 +4,7 @@
 //! counted once: each model is loaded alone, too, and the sums must be the whole. The mapped
 //! parameter is compared with the closed form of a decay.
 
-use gradsweep::check::{self, CheckPlan, Criteria, Label, own_gradient};
+use gradsweep::check::{self, CheckPlan, own_gradient};
 use gradsweep::engine::EngineError;
 use gradsweep::engine::cpu::CpuEngine;
 use gradsweep::index::ParameterIdx;
@@ -225,14 +225,8 @@ fn right_gradients_of_several_models_pass_and_wrong_ones_fail() {
     let rows = [("one", 1.0, 0.4), ("two", 1.0, 0.7), ("one", 2.0, 0.1), ("two", 3.0, 0.2)];
     let problem = v2(folder.path(), &["one", "two"], &rows);
     let evaluator = Evaluator::new(&problem, SETTINGS, &CpuEngine, Some(&CpuEngine)).unwrap();
-    let plan = CheckPlan {
-        parameters: (0..3).map(ParameterIdx::from_position).collect(),
-        eps: vec![1e-1, 1e-3, 1e-5],
-        label: Label::RelErr,
-        criteria: Criteria::default(),
-        confidence: 0.95,
-        consistent: 0.05,
-    };
+    let plan =
+        CheckPlan::new((0..3).map(ParameterIdx::from_position).collect(), vec![1e-1, 1e-3, 1e-5]);
     let points = startpoints::random(&problem.parameters, 60, 0, 2).unwrap().theta_scaled;
     let doubled = |_: gradsweep::index::PointIdx, _: &[f64], own: Option<&[f64]>| {
         let mut gradient = own?.to_vec();

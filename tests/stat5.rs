@@ -6,7 +6,7 @@
 //! `data/stat5/reference.json` (SciPy's Radau on equations written by hand). The points and values
 //! of the first are facts, repeated here so that the test runs without the folder.
 
-use gradsweep::check::{self, CheckPlan, Criteria, Label, VerdictKind, own_gradient};
+use gradsweep::check::{self, CheckPlan, VerdictKind, own_gradient};
 use gradsweep::engine::EngineError;
 use gradsweep::engine::cpu::CpuEngine;
 use gradsweep::index::ParameterIdx;
@@ -164,14 +164,7 @@ fn estimate_at_the_notebook_points() {
 }
 
 fn plan(problem: &OdeProblem) -> CheckPlan {
-    CheckPlan {
-        parameters: all(problem),
-        eps: EPS.to_vec(),
-        label: Label::RelErr,
-        criteria: Criteria::default(),
-        confidence: 0.95,
-        consistent: 0.05,
-    }
+    CheckPlan::new(all(problem), EPS.to_vec())
 }
 
 #[test]

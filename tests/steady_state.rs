@@ -5,7 +5,7 @@
 //! keeps A; the last rows are of the steady state. With s = k1 + k2:
 //! A* = k2/s, total T = A* + scale_B, A(t) = T·k2/s + (A* − T·k2/s)·exp(−s·t), B = T − A.
 
-use gradsweep::check::{self, CheckPlan, Criteria, Label, VerdictKind, own_gradient};
+use gradsweep::check::{self, CheckPlan, VerdictKind, own_gradient};
 use gradsweep::engine::EngineError;
 use gradsweep::engine::cpu::CpuEngine;
 use gradsweep::index::ParameterIdx;
@@ -123,14 +123,10 @@ fn the_check_passes_at_random_points() {
     let problem = problem(folder.path());
     let settings = Settings { rtol: 1e-8, atol: 1e-12, max_steps: 10_000, steps: StepMode::Shared };
     let evaluator = Evaluator::new(&problem, settings, &CpuEngine, Some(&CpuEngine)).unwrap();
-    let plan = CheckPlan {
-        parameters: (0..problem.parameters.len()).map(ParameterIdx::from_position).collect(),
-        eps: vec![1e-1, 1e-3, 1e-5, 1e-7, 1e-9],
-        label: Label::RelErr,
-        criteria: Criteria::default(),
-        confidence: 0.95,
-        consistent: 0.05,
-    };
+    let plan = CheckPlan::new(
+        (0..problem.parameters.len()).map(ParameterIdx::from_position).collect(),
+        vec![1e-1, 1e-3, 1e-5, 1e-7, 1e-9],
+    );
     let points = startpoints::random(&problem.parameters, 50, 0, 3).unwrap().theta_scaled;
     let mut passed = 0;
     let wrong_reset = |_: gradsweep::index::PointIdx, _: &[f64], own: Option<&[f64]>| {

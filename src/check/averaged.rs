@@ -5,7 +5,7 @@
 //! its value at 0 is the estimate. Noise is read off the residuals, truncation off what further powers
 //! change. What rounding does alike at all steps is not averaged away: the bound is never below it.
 
-use super::estimate::{Differences, Estimate, Ladder, Rung};
+use super::estimate::{Estimate, Ladder, Rung};
 use super::one_sided::estimate_from_either;
 use super::votes::{NoiseOrigin, outvoted};
 
@@ -27,16 +27,6 @@ const LEAST_RANDOMNESS: f64 = 1.0;
 /// The steps to average over.
 pub fn averaging_eps() -> impl Iterator<Item = f64> {
     (0..COUNT).map(|k| FIRST_EPS + EPS_DISTANCE * k as f64)
-}
-
-/// Whether averaging may decide what an estimate leaves open: it is not zero to its bound, and the
-/// bound is above `decidable` of it.
-pub fn is_worth_averaging(estimate: &Estimate, decidable: f64) -> bool {
-    let size = estimate.value.abs();
-    !estimate.is_kink
-        && estimate.differences == Differences::Central
-        && estimate.bound > decidable * size
-        && estimate.bound + estimate.floor < size
 }
 
 /// The estimate from a ladder: extrapolated, or averaged where there are the steps for it, and they

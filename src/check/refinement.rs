@@ -1,7 +1,7 @@
 //! Which further differences a cell gets, and which of all tell its derivative.
 
-use super::averaged::{averaging_eps, is_worth_averaging};
-use super::estimate::{Estimate, Ladder, Rung};
+use super::averaged::averaging_eps;
+use super::estimate::{Differences as Kind, Estimate, Ladder, Rung};
 use super::one_sided::estimate_from_either;
 use super::parts::part_rung;
 use super::run::CheckPlan;
@@ -56,12 +56,12 @@ impl CheckPlan {
                 if is_random
                     && compensated.is_empty()
                     && evaluator.can_compensate(parameter)
-                    && is_worth_averaging(&e, PLAIN_CERTAINTY) =>
+                    && leaves_open(&e, PLAIN_CERTAINTY) =>
             {
                 let compensated_eps = COMPENSATED_EPS.map(|e| e * unit).to_vec();
                 Further { compensated_eps, ..Further::default() }
             }
-            Some(e) if is_random && is_worth_averaging(&e, self.criteria.decidable) => {
+            Some(e) if is_random && leaves_open(&e, self.criteria.decidable) => {
                 let is_new = |e: &f64| plain.iter().all(|pair| pair.eps != *e);
                 let eps = averaging_eps().map(|e| e * unit).filter(is_new);
                 Further { eps: eps.collect(), ..Further::default() }
@@ -99,6 +99,16 @@ impl CheckPlan {
     pub(super) fn most_further(&self) -> usize {
         FURTHER_EPS.len() + self.eps.len()
     }
+}
+
+/// Whether differences with less noise may tell what an estimate does not: it is not zero to its bound, and the
+/// bound is above `certainty` of it.
+fn leaves_open(estimate: &Estimate, certainty: f64) -> bool {
+    let size = estimate.value.abs();
+    !estimate.is_kink
+        && estimate.differences == Kind::Central
+        && estimate.bound > certainty * size
+        && estimate.bound + estimate.floor < size
 }
 
 /// The compensated pairs, if any have values: beside them plain ones tell nothing but their rounding.
@@ -176,8 +186,6 @@ pub(super) fn rung(pair: &ProbePair) -> Rung {
 
 #[cfg(test)]
 mod tests {
-    use super::super::table::Label;
-    use super::super::verdict::Criteria;
     use super::*;
 
     #[test]
@@ -206,14 +214,7 @@ mod tests {
 
     #[test]
     fn further_steps_are_in_units_and_repeat_no_step() {
-        let plan = CheckPlan {
-            parameters: Vec::new(),
-            eps: vec![1e-1, 1e-3, 1e-5],
-            label: Label::RelErr,
-            criteria: Criteria::default(),
-            confidence: 0.95,
-            consistent: 0.05,
-        };
+        let plan = CheckPlan::new(Vec::new(), vec![1e-1, 1e-3, 1e-5]);
         let large = [4e-1, 2e-1, 5e-2, 2.5e-2, 1.25e-2, 6.25e-3];
         assert_eq!(plan.further_eps(1.0), large);
         // Near 1 the grid's own steps are small ones all the same.

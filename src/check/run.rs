@@ -37,6 +37,19 @@ pub struct CheckPlan {
 const JUDGED_TOGETHER: usize = 256;
 
 impl CheckPlan {
+    /// A plan with the program's defaults: the best row by relative error, intervals of 95 %, failures
+    /// consistent from 5 % on.
+    pub fn new(parameters: Vec<ParameterIdx>, eps: Vec<f64>) -> Self {
+        Self {
+            parameters,
+            eps,
+            label: Label::default(),
+            criteria: Criteria::default(),
+            confidence: 0.95,
+            consistent: 0.05,
+        }
+    }
+
     /// How many points to evaluate at once.
     pub fn points_per_chunk(&self, evaluator: &Evaluator<'_>) -> usize {
         evaluator.points_per_chunk(&self.parameters, self.eps.len())

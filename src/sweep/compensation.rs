@@ -9,14 +9,16 @@ use super::evaluator::{Evaluator, Probed, Request, moves_of, total_steps};
 use super::integrate::{Bundle, Kind, Run, Steps, TangentKernel};
 use super::lanes::{InitialTangents, LanePreparation};
 use super::part::Part;
-use super::result::{Failure, ProbePair};
-use super::score::Scorer;
+use super::result::{Failure, PointResult, ProbePair};
+use super::score::{Moved, Scorer};
 use super::tangents::{TangentDraft, draft_single_tangents};
 use crate::engine::cpu::CpuEngine;
 use crate::engine::{Engine, EngineError, Kernel};
-use crate::index::ParameterIdx;
+use crate::index::{ParameterIdx, RowIdx};
 use crate::model::OdeProblem;
-use crate::objective::{CompensatedObservables, CompensatedPrediction, Item, Objective};
+use crate::objective::{
+    CompensatedObservables, CompensatedPrediction, Item, NoiseModel, Objective,
+};
 use crate::program::compensated::is_compensable;
 use crate::program::forward::Directions;
 use crate::rosenbrock::{StepGenerator, StepProgram};
@@ -144,44 +146,43 @@ impl Part<'_, '_> {
         };
         let steps = Steps::Of(&self.adaptive, &probes.own_lane);
         let run = evaluator.integrate(probes.lanes, &kind, steps)?;
+        self.count_run(&run);
         let probed = Probed { run: Some(run), lanes_of: probes.lanes_of };
         let scorer = Scorer {
             base: &self.adaptive,
             ..self.scorer(&probed, &moves, &[], points, parameters, &[])
         };
-        let pairs = scorer.compensated_pairs(requests, &compiled.observables, &self.results);
-        for (&(point, ..), pair) in requests.iter().zip(pairs) {
+        for (point, pair) in
+            scorer.compensated_pairs(requests, &compiled.observables, &self.results)
+        {
             self.results[point].refinements.push(pair);
         }
-        self.count_run(probed.run.as_ref());
         self.tell_gradient_rounding(requests, compensation, tells_all)
     }
 
     /// Counts the lanes of a run that only some points took part in.
-    pub(super) fn count_run(&mut self, run: Option<&Run>) {
-        let Some(run) = run else { return };
+    pub(super) fn count_run(&mut self, run: &Run) {
         self.lanes += run.result.reports.len() as u64;
         self.steps += total_steps(run);
     }
 }
 
+/// Predictions of rows on both sides of a point, or why there are none.
+type Sides = [Result<Moved<CompensatedPrediction>, Failure>; 2];
+
 impl Scorer<'_> {
-    /// The pair of each request, whose moves follow each other.
+    /// The pair of each request, whose moves follow each other, with its point.
     fn compensated_pairs(
         &self,
         requests: &[Request],
         observables: &CompensatedObservables,
-        results: &[super::PointResult],
-    ) -> Vec<ProbePair> {
+        results: &[PointResult],
+    ) -> Vec<(usize, ProbePair)> {
         let affected: Vec<_> = self.parameters.iter().map(|&p| self.affected(p)).collect();
-        let of = |(i, &(point, parameter, eps)): (usize, &Request)| {
-            let nothing = Err(Failure::Prior { parameter });
-            let place = self.parameters.iter().position(|p| *p == parameter);
-            let Some(affected) = place.map(|place| &affected[place]) else {
-                return ProbePair::of_values(parameter, eps, nothing, nothing);
-            };
-            let base = &results[point];
-            let objective = base.objective.unwrap_or(f64::NAN);
+        let of = |(i, &request): (usize, &Request)| {
+            let (point, parameter, _) = request;
+            let place = self.parameters.iter().position(|p| *p == parameter)?;
+            let rows = &affected[place].rows;
             let sides = [2 * i, 2 * i + 1].map(|number| {
                 if let Some((simulation, lane)) = self.failed_lanes(number).next() {
                     let report = self.probes.result.reports[lane];
@@ -190,59 +191,86 @@ impl Scorer<'_> {
                 let by = |observable, items: &[Item<'_>], out: &mut Vec<CompensatedPrediction>| {
                     self.objective.predict_compensated(observables, observable, items, out);
                 };
-                let none = CompensatedPrediction::NONE;
-                Ok(self.predict_moved_by(point, number, &affected.rows, none, &by))
+                Ok(self.predict_moved_by(point, number, rows, CompensatedPrediction::NONE, &by))
             });
-            let here = (
-                self.points[point][parameter.position()],
-                self.linear[point][parameter.position()],
-            );
-            let of_prior = |to, from| self.problem.priors.difference(parameter, to, from);
-            let values = [&sides[0], &sides[1]].map(|side| {
-                let side = side.as_ref().map_err(|failure| *failure)?;
-                let rows = affected.rows.iter().zip(&side.predictions);
-                let change = rows.map(|(&r, moved)| {
-                    let measured = self.problem.rows[r.position()].measured;
-                    let own = base.predictions[r.position()];
-                    self.noise_model(r).nllh_difference(measured, moved.value, own)
-                });
-                Ok(objective + (change.sum::<f64>() + of_prior(side.coordinate, here)))
-            });
-            let mut pair = ProbePair::of_values(parameter, eps, values[0], values[1]);
-            pair.is_compensated = true;
-            if let [Ok(plus), Ok(minus)] = &sides {
-                let (mut change, mut rounding) = (0.0, 0.0);
-                for (k, &r) in affected.rows.iter().enumerate() {
-                    let (to, from) = (plus.predictions[k], minus.predictions[k]);
-                    let measured = self.problem.rows[r.position()].measured;
-                    let model = self.noise_model(r);
-                    let of_row =
-                        model.nllh_difference_by(measured, to.value, from.value, to.less(from));
-                    change += of_row;
-                    // Half a difference's: that of a value, as all noise of pairs is told.
-                    rounding += 0.5 * ROW_ROUNDING * of_row.abs();
-                    let (l_y, l_sigma) = model.nllh_derivatives(measured, to.value);
-                    let [y, sigma] = to.uncertainty();
-                    rounding += (l_y * y).abs() + (l_sigma * sigma).abs();
-                    // Residuals are of the rounded values, as those of a gradient are.
-                    let [l_yy, l_ys, l_ss] = model.nllh_second_derivatives(measured, to.value);
-                    let change = to.less(from);
-                    let of_residuals = l_yy * to.low.y * change.y
-                        + l_ys * (to.low.y * change.sigma + to.low.sigma * change.y)
-                        + l_ss * to.low.sigma * change.sigma;
-                    rounding += 0.5 * of_residuals.abs() / f64::EPSILON;
-                }
-                let scale = self.problem.parameters[parameter.position()].scale;
-                let step = scale.distance(plus.coordinate.1, minus.coordinate.1);
-                pair.paired_central = (change + of_prior(plus.coordinate, minus.coordinate)) / step;
-                let prior = self.problem.priors.terms()[parameter.position()].value(here.0, here.1);
-                pair.round_off = (rounding + prior.abs()) * f64::EPSILON / eps;
-                pair.unmoved_round_off = 0.0;
-                pair.unreached_round_off = 0.0;
-                pair.step_noise = 0.0;
-            }
-            pair
+            Some((point, self.compensated_pair(request, rows, &sides, &results[point])))
         };
-        requests.par_iter().enumerate().map(of).collect()
+        requests.par_iter().enumerate().filter_map(of).collect()
     }
+
+    fn compensated_pair(
+        &self,
+        (point, parameter, eps): Request,
+        rows: &[RowIdx],
+        sides: &Sides,
+        base: &PointResult,
+    ) -> ProbePair {
+        let (place, priors) = (parameter.position(), &self.problem.priors);
+        let here = (self.points[point][place], self.linear[point][place]);
+        let values = sides.each_ref().map(|side| {
+            let side = side.as_ref().map_err(|failure| *failure)?;
+            let changes = rows.iter().zip(&side.predictions).map(|(&r, moved)| {
+                let (model, measured) = self.noise_of(r);
+                model.nllh_difference(measured, moved.value, base.predictions[r.position()])
+            });
+            let of_prior = priors.difference(parameter, side.coordinate, here);
+            Ok(base.objective? + (changes.sum::<f64>() + of_prior))
+        });
+        let mut pair = ProbePair::of_values(parameter, eps, values[0], values[1]);
+        pair.is_compensated = true;
+        if let [Ok(plus), Ok(minus)] = sides {
+            let (mut change, mut rounding) = (0.0, 0.0);
+            for (k, &row) in rows.iter().enumerate() {
+                let of_row = self.change_of_row(row, plus.predictions[k], minus.predictions[k]);
+                change += of_row.value;
+                rounding += of_row.rounding;
+            }
+            change += priors.difference(parameter, plus.coordinate, minus.coordinate);
+            rounding += priors.terms()[place].value(here.0, here.1).abs() * f64::EPSILON;
+            let scale = self.problem.parameters[place].scale;
+            pair.paired_central = change / scale.distance(plus.coordinate.1, minus.coordinate.1);
+            pair.round_off = rounding / eps;
+            pair.unmoved_round_off = 0.0;
+            pair.unreached_round_off = 0.0;
+            pair.step_noise = 0.0;
+        }
+        pair
+    }
+
+    /// By how much a row's contribution to the objective differs between two sides.
+    fn change_of_row(
+        &self,
+        row: RowIdx,
+        plus: CompensatedPrediction,
+        minus: CompensatedPrediction,
+    ) -> Change {
+        let (model, measured) = self.noise_of(row);
+        let by = plus.less(minus);
+        let value = model.nllh_difference_by(measured, plus.value, minus.value, by);
+        let (l_y, l_sigma) = model.nllh_derivatives(measured, plus.value);
+        let [y, sigma] = plus.uncertainty();
+        // Residuals are of the rounded values, as those of a gradient are.
+        let [l_yy, l_ys, l_ss] = model.nllh_second_derivatives(measured, plus.value);
+        let low = plus.low;
+        let of_residuals = l_yy * low.y * by.y
+            + l_ys * (low.y * by.sigma + low.sigma * by.y)
+            + l_ss * low.sigma * by.sigma;
+        let of_difference = ROW_ROUNDING * f64::EPSILON * value.abs();
+        let of_value = ((l_y * y).abs() + (l_sigma * sigma).abs()) * f64::EPSILON;
+        let rounding = of_value + 0.5 * (of_difference + of_residuals.abs());
+        Change { value, rounding }
+    }
+
+    /// The noise model of a row, and what was measured.
+    fn noise_of(&self, row: RowIdx) -> (NoiseModel, f64) {
+        (self.noise_model(row), self.problem.rows[row.position()].measured)
+    }
+}
+
+/// A difference of two sides.
+struct Change {
+    value: f64,
+    /// What rounding may do to the value of one side, as all noise of pairs is told: half of what it may do
+    /// to the difference.
+    rounding: f64,
 }

@@ -50,7 +50,7 @@ impl Part<'_, '_> {
             let rest = self.split_by_memory(&mut wanted, kernel);
             let lanes = self.tangent_lanes(&wanted, kernel);
             let mut run = self.integrate_lanes(&lanes, kernel)?;
-            self.count_run(Some(&run));
+            self.count_run(&run);
             let plain = self.gradients(&wanted, (kernel, &lanes, &run));
             run.add_low_parts();
             let corrected = self.gradients(&wanted, (kernel, &lanes, &run));

@@ -8,9 +8,7 @@ mod runs;
 pub use kinds::kinds;
 pub use runs::{HEADER, Runs};
 
-use gradsweep::check::{
-    self, CheckPlan, Criteria, Estimate, GroupKind, Groups, Label, own_gradient,
-};
+use gradsweep::check::{self, CheckPlan, Estimate, GroupKind, Groups, own_gradient};
 use gradsweep::engine::EngineError;
 use gradsweep::engine::cpu::CpuEngine;
 use gradsweep::index::ParameterIdx;
@@ -65,14 +63,7 @@ impl<'p> Material<'p> {
     pub fn new(problem: &'p OdeProblem, loaded: OdeProblem, count: usize) -> Self {
         let parameters: Vec<ParameterIdx> =
             (0..problem.parameters.len()).map(ParameterIdx::from_position).collect();
-        let plan = CheckPlan {
-            parameters: parameters.clone(),
-            eps: EPS.to_vec(),
-            label: Label::RelErr,
-            criteria: Criteria::default(),
-            confidence: 0.95,
-            consistent: 0.05,
-        };
+        let plan = CheckPlan::new(parameters.clone(), EPS.to_vec());
         let theta =
             startpoints::random(&problem.parameters, count, 0, 0).expect("bounds").theta_scaled;
         let evaluator = Evaluator::new(problem, SETTINGS, &CpuEngine, Some(&CpuEngine))

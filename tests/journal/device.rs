@@ -1,7 +1,7 @@
 //! A device that is lost in the middle of a sweep which insists on it: the run ends, its journal
 //! stays, and once the device is back the sweep ends as if nothing had been.
 
-use gradsweep::check::{CheckPlan, Criteria, JudgedPoint, Label};
+use gradsweep::check::{CheckPlan, JudgedPoint};
 use gradsweep::check::{Source, Supplied, judge_all, own_gradient};
 use gradsweep::engine::cpu::CpuEngine;
 use gradsweep::engine::fallback::FallbackEngine;
@@ -57,14 +57,10 @@ fn attempt(journal: &Path, batches: usize) -> Result<(Vec<JudgedPoint>, String),
     let problem = model::load(&folder).unwrap();
     let settings = Settings { rtol: 1e-8, atol: 1e-12, max_steps: 10_000, steps: StepMode::Shared };
     let theta = startpoints::random(&problem.parameters, 60, 0, 1).unwrap().theta_scaled;
-    let plan = CheckPlan {
-        parameters: (0..problem.parameters.len()).map(ParameterIdx::from_position).collect(),
-        eps: vec![1e-1, 1e-3, 1e-5],
-        label: Label::default(),
-        criteria: Criteria::default(),
-        confidence: 0.95,
-        consistent: 0.05,
-    };
+    let plan = CheckPlan::new(
+        (0..problem.parameters.len()).map(ParameterIdx::from_position).collect(),
+        vec![1e-1, 1e-3, 1e-5],
+    );
     let engine = FallbackEngine::new(Box::new(Mortal(Arc::new(AtomicUsize::new(batches)))));
     engine.insist();
     let evaluator = Evaluator::new(&problem, settings, &engine, Some(&engine))?;

@@ -12,8 +12,8 @@ mod other_tools;
 use closed_form::*;
 use foreign::*;
 use gradsweep::check::{
-    CheckPlan, Criteria, GroupKind, GroupSummary, Groups, Label, PartGradient, PartSource,
-    VerdictKind, check_residuals, localise, own_part,
+    CheckPlan, GroupKind, GroupSummary, Groups, PartGradient, PartSource, VerdictKind,
+    check_residuals, localise, own_part,
 };
 use gradsweep::engine::EngineError;
 use gradsweep::engine::cpu::CpuEngine;
@@ -41,14 +41,7 @@ pub fn all(problem: &OdeProblem) -> Vec<ParameterIdx> {
 }
 
 pub fn plan(problem: &OdeProblem) -> CheckPlan {
-    CheckPlan {
-        parameters: all(problem),
-        eps: vec![1e-1, 1e-3, 1e-5, 1e-7, 1e-9],
-        label: Label::RelErr,
-        criteria: Criteria::default(),
-        confidence: 0.95,
-        consistent: 0.05,
-    }
+    CheckPlan::new(all(problem), vec![1e-1, 1e-3, 1e-5, 1e-7, 1e-9])
 }
 
 pub fn count(counts: &[usize], kind: VerdictKind) -> usize {
