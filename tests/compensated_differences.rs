@@ -102,12 +102,16 @@ fn plan(problem: &OdeProblem) -> CheckPlan {
     )
 }
 
+fn evaluator(problem: &OdeProblem, settings: Settings) -> Evaluator<'_> {
+    Evaluator::new(problem, settings, &CpuEngine, Some(&CpuEngine)).unwrap()
+}
+
 fn judged(
     problem: &OdeProblem,
     theta: &[Vec<f64>],
     gradient: &check::GradientSource<'_>,
 ) -> Vec<(JudgedPoint, PointResult)> {
-    let evaluator = Evaluator::new(problem, SETTINGS, &CpuEngine, Some(&CpuEngine)).unwrap();
+    let evaluator = evaluator(problem, SETTINGS);
     let mut all = Vec::new();
     check::run(&evaluator, theta, &plan(problem), gradient, &mut |point, result| {
         all.push((point.clone(), result.clone()));
@@ -151,6 +155,28 @@ fn what_rounding_hides_is_decided() {
         let error = |pair: &ProbePair| (pair.paired_central / truth - 1.0).abs();
         assert!(plain.map(error).fold(f64::INFINITY, f64::min) > 1e-4);
     }
+}
+
+/// A gradient from a file is rounded whether or not our own deviates.
+#[test]
+fn rounding_of_gradients_is_told_where_one_is_from_a_file() {
+    let problem = decays();
+    let theta = vec![vec![-0.3, 0.2], vec![0.1, -0.1]];
+    let told = |evaluator: &Evaluator<'_>| {
+        let evaluated = plan(&problem).evaluate(evaluator, &theta).unwrap();
+        evaluated.points.into_iter().map(|point| point.gradient_rounding).collect::<Vec<_>>()
+    };
+    // Evaluators at tighter tolerances are for gradients from files.
+    let tight = evaluator(&problem, SETTINGS.tighter());
+    let for_files = told(&evaluator(&problem, SETTINGS).with_tight(tight));
+    for (rounding, theta) in for_files.iter().zip(&theta) {
+        let of_k2 = rounding.as_ref().expect("k2 has compensated differences")[1];
+        // Some hundred steps round A, and so residuals, which are hundredths of it or more, by 1e-16 each.
+        let most = 1e-12 * closed_form(theta).abs();
+        assert!(of_k2 > 0.0 && of_k2 < most, "{of_k2:e}, {most:e}");
+    }
+    // The twin: nothing has to be told of an own gradient that agrees.
+    assert_eq!(told(&evaluator(&problem, SETTINGS)), [None, None]);
 }
 
 const STEP: f64 = 1e-4;
