@@ -28,8 +28,8 @@ struct TangentLane {
 }
 
 impl Part<'_, '_> {
-    /// Tells it of those components that compensated differences were asked for, where an own gradient is
-    /// off, or there is none.
+    /// Tells it of those components that compensated differences were asked for: of all, or where an own
+    /// gradient is off, or there is none.
     pub(super) fn tell_gradient_rounding(
         &mut self,
         requests: &[Request],
