@@ -29,28 +29,28 @@ const APART: f64 = 10.0;
 /// with the estimate, and noise does not explain it, the bound is its distance to them.
 ///
 /// Noise explains a distance that is not beyond it, if rounding or the smallest steps vouch for it;
-/// noise that tolerances allow does not explain that steps a decade apart agree. Where rounding is
+/// noise that tolerances allow does not explain that steps agree over a decade. Where rounding is
 /// the noise, the estimates have a vote, too, that other notions of noise lead to, and an estimate that
 /// smaller steps do not confirm is doubtful.
 pub(super) fn outvoted(estimate: Estimate, ladder: &Ladder, origin: NoiseOrigin) -> Estimate {
     let mut smaller: Vec<&Rung> =
         ladder.iter().filter(|r| r.central.is_finite() && r.eps < estimate.eps).collect();
     smaller.sort_by(|a, b| b.eps.total_cmp(&a.eps));
-    // Values that did not change agree on zero, which tells nothing where rounding may have kept them.
-    let is_telling = |r: &Rung, distance: f64| {
-        (r.forward != 0.0 && r.backward != 0.0) || distance > NOISE_FACTOR * r.unseen
-    };
     let (mut bound, mut noise_bound) = (estimate.bound, estimate.noise_bound);
+    let distance = |r: &Rung| (r.central - estimate.value).abs();
     for pair in smaller.windows(2) {
         let between = (pair[0].central - pair[1].central).abs();
-        let distance = (pair[1].central - estimate.value).abs();
-        let is_apart = origin == NoiseOrigin::Tolerances
-            && pair[0].eps >= APART * pair[1].eps
-            && pair.iter().all(|r| is_telling(r, distance));
-        let is_meant = is_apart || distance > BEYOND_NOISE * estimate.explained_noise / pair[1].eps;
-        if between < AGREEMENT * distance && is_meant {
-            bound = bound.max(distance);
+        let is_meant = distance(pair[1]) > BEYOND_NOISE * estimate.explained_noise / pair[1].eps;
+        if between < AGREEMENT * distance(pair[1]) && is_meant {
+            bound = bound.max(distance(pair[1]));
         }
+    }
+    if origin == NoiseOrigin::Tolerances {
+        let agree = |end: usize| {
+            (0..end).any(|start| agree_over_a_decade(&estimate, &smaller[start..=end]))
+        };
+        let last = (0..smaller.len()).filter(|&end| agree(end)).map(|end| distance(smaller[end]));
+        bound = last.fold(bound, f64::max);
     }
     if estimate.differences == Differences::Central && origin == NoiseOrigin::Rounding {
         let doubt = doubt(&estimate, &smaller);
@@ -69,6 +69,19 @@ pub(super) fn outvoted(estimate: Estimate, ladder: &Ladder, origin: NoiseOrigin)
         }
     }
     Estimate { bound, noise_bound, ..estimate }
+}
+
+/// Whether steps that follow each other reach over a decade and agree with each other and not with the
+/// estimate.
+fn agree_over_a_decade(estimate: &Estimate, steps: &[&Rung]) -> bool {
+    let [first, .., last] = steps else { return false };
+    let distance = (last.central - estimate.value).abs();
+    // Values that did not change agree on zero, which tells nothing where rounding may have kept them.
+    let is_telling =
+        |r: &Rung| (r.forward != 0.0 && r.backward != 0.0) || distance > NOISE_FACTOR * r.unseen;
+    let agrees =
+        |r: &&Rung| (r.central - last.central).abs() < AGREEMENT * distance && is_telling(r);
+    first.eps >= APART * last.eps && steps.iter().all(agrees)
 }
 
 /// Relative distance of smaller steps' differences up to which they confirm an estimate: the accuracy that
@@ -307,6 +320,42 @@ mod tests {
         // The twin: without what they say the estimate is sure of another value.
         let alone = estimate_from_either(&rungs).expect("all steps have values");
         assert!((alone.value - 1.5).abs() > 10.0 * alone.bound, "{alone:?}");
+    }
+
+    /// Differences of a signalling model at a point where its objective bends some hundredths away. Derivative
+    /// by tangents and adjoints, and with shared steps; trajectories chose their own.
+    #[test]
+    fn steps_that_agree_over_a_decade_have_a_vote() {
+        let differences = [
+            [4e-1, -1.922256, -1.831354, -1.876805],
+            [2e-1, -1.723697, -1.980338, -1.852018],
+            [1e-1, -1.669977, -2.062424, -1.866201],
+            [5e-2, -1.715232, -2.105537, -1.910385],
+            [2.5e-2, -1.877763, -2.127628, -2.002696],
+            [1.25e-2, -2.161478, -2.138873, -2.150176],
+            [6.25e-3, -2.155758, -2.144439, -2.150099],
+            [1e-3, -2.151269, -2.149672, -2.150470],
+            [1e-5, -2.100201, -2.123753, -2.111977],
+            [1e-7, -4.471605, -6.300027, -5.385816],
+            [1e-9, -21.21876, -613.7133, -317.4660],
+        ];
+        let rung = |&[eps, forward, backward, central]: &[f64; 4]| Rung {
+            eps,
+            forward,
+            backward,
+            central,
+            noise: 1e-3 / eps,
+            unseen: 0.0,
+        };
+        let rungs: Vec<Rung> = differences.iter().map(rung).collect();
+        let found = estimate_of_all(&rungs, NoiseOrigin::Tolerances).expect("values");
+        assert!((found.value + 2.150092).abs() <= found.bound, "{found:?}");
+        // The twins: the estimate alone, and what agrees over less than a decade.
+        let alone = estimate_from_either(&rungs).expect("values");
+        assert!((alone.value + 2.150092).abs() > 3.0 * alone.bound, "{alone:?}");
+        let short: Vec<Rung> = rungs.iter().copied().filter(|r| r.eps != 1e-3).collect();
+        let found = estimate_of_all(&short, NoiseOrigin::Tolerances).expect("values");
+        assert_eq!(found.bound, estimate_from_either(&short).expect("values").bound);
     }
 
     /// Differences of a model whose outputs change within a tenth of the distance of its
