@@ -8,6 +8,7 @@
 
 use super::diagnosis::{CLOSE, FEWEST_POINTS, PART, median};
 use super::groups::{GroupKind, Groups};
+use super::parts::Effort;
 use super::run::JudgedPoint;
 use super::verdict::VerdictKind;
 use crate::engine::EngineError;
@@ -210,7 +211,7 @@ impl Tally {
 }
 
 /// Compares the mismatches with the derivatives of the groups of one kind, for every parameter that
-/// fails somewhere.
+/// fails somewhere. What that takes goes to `effort`.
 ///
 /// # Errors
 /// An engine's failure.
@@ -218,6 +219,7 @@ pub fn attribute(
     evaluator: &Evaluator<'_>,
     failing: &FailingPoints,
     groups: &Groups,
+    effort: &mut Effort,
 ) -> Result<Vec<Attribution>, EngineError> {
     let partition = groups.partition(true);
     let most = evaluator.points_per_chunk(&[], 0);
@@ -229,6 +231,7 @@ pub fn attribute(
             &partition,
             (&no_further_eps, &wants_none),
         )?;
+        effort.count(evaluated.lanes, evaluated.steps);
         Ok(evaluated.parts)
     })
 }

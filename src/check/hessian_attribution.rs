@@ -7,6 +7,7 @@
 use super::attribution::{Attribution, FailingPoints, Mismatch, attribute_by};
 use super::groups::Groups;
 use super::hessian::JudgedHessian;
+use super::parts::Effort;
 use super::refinement::unit_step;
 use super::verdict::VerdictKind;
 use crate::engine::EngineError;
@@ -53,7 +54,8 @@ impl FailingEntries {
 }
 
 /// Compares the mismatches with the second derivatives of the groups of one kind, for every entry that
-/// fails somewhere. `evaluator` should have tolerances below those of what is judged.
+/// fails somewhere. `evaluator` should have tolerances below those of what is judged. What that takes goes
+/// to `effort`.
 ///
 /// # Errors
 /// An engine's failure.
@@ -61,6 +63,7 @@ pub fn attribute_hessian(
     evaluator: &Evaluator<'_>,
     failing: &FailingEntries,
     groups: &Groups,
+    effort: &mut Effort,
 ) -> Result<Vec<Attribution>, EngineError> {
     let partition = groups.partition(true);
     let most = (evaluator.points_per_chunk(&[], 0) / 2).max(1);
@@ -83,6 +86,7 @@ pub fn attribute_hessian(
                 &partition,
                 (&no_further_eps, &wants_none),
             )?;
+            effort.count(evaluated.lanes, evaluated.steps);
             let (above, below) = evaluated.parts.split_at(thetas.len());
             let steps = thetas.iter().map(|theta| EPS * unit_step(known, theta, column));
             let sides = above.iter().zip(below).zip(steps);

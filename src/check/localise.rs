@@ -1,7 +1,7 @@
 //! Which rows a wrong derivative comes from: the gradient judged group by group.
 
 use super::groups::Groups;
-use super::parts::{PartCell, PartGradient, PartSource, WorstCell, judge_parts};
+use super::parts::{Effort, PartCell, PartGradient, PartSource, WorstCell, judge_parts};
 use super::run::CheckPlan;
 use super::statistics::{quantile, wilson};
 use super::verdict::VerdictKind;
@@ -40,6 +40,7 @@ pub struct GroupSummary {
     /// By parameter, then by group.
     pub statistics: Vec<GroupStatistics>,
     pub points: usize,
+    pub effort: Effort,
 }
 
 /// What is known of a parameter and a group so far.
@@ -75,7 +76,7 @@ pub fn localise(
         .iter()
         .map(|r| vec![Tally::default(); r.iter().filter(|is_reached| **is_reached).count()])
         .collect();
-    judge_parts(
+    let effort = judge_parts(
         evaluator,
         theta_scaled,
         plan,
@@ -107,7 +108,7 @@ pub fn localise(
         let groups = (0..reached.len()).filter(|group| reached[*group]);
         statistics.extend(groups.zip(tallies).map(|(g, tally)| tally.finish(parameter, g, plan)));
     }
-    Ok(GroupSummary { statistics, points: theta_scaled.len() })
+    Ok(GroupSummary { statistics, points: theta_scaled.len(), effort })
 }
 
 impl GroupSummary {

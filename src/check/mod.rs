@@ -52,7 +52,9 @@ pub use one_sided::estimate_from_either;
 pub use optimum::{
     Curvature, OptimumCell, OptimumCriteria, OptimumKind, OptimumPoint, judge_optimum,
 };
-pub use parts::{JudgedParts, PartCell, PartCells, PartGradient, PartSource, WorstCell, own_part};
+pub use parts::{
+    Effort, JudgedParts, PartCell, PartCells, PartGradient, PartSource, WorstCell, own_part,
+};
 pub use residuals::{
     ResidualCells, ResidualRow, ResidualSummary, check_residuals, own_residual_derivatives,
 };

@@ -110,6 +110,13 @@ pub struct Effort {
     pub steps: u64,
 }
 
+impl Effort {
+    pub(super) fn count(&mut self, lanes: u64, steps: u64) {
+        self.lanes += lanes;
+        self.steps += steps;
+    }
+}
+
 /// Judges the parts of all points. `reached[place][part]` tells what each parameter of the plan can
 /// change. `sink` gets every point in order, with as many parameters at once as fit in memory.
 pub(super) fn judge_parts<E: From<EngineError>>(
@@ -146,8 +153,7 @@ pub(super) fn judge_parts<E: From<EngineError>>(
                 partition,
                 (&further, &wants),
             )?;
-            effort.lanes += evaluated.lanes;
-            effort.steps += evaluated.steps;
+            effort.count(evaluated.lanes, evaluated.steps);
             let judged: Vec<Vec<PartCells>> = evaluated
                 .parts
                 .par_iter()

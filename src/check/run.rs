@@ -4,6 +4,7 @@ use super::association::{Association, PointFacts};
 use super::averaged::estimate_of_all;
 use super::diagnosis::Diagnosis;
 use super::estimate::{Differences, Estimate};
+use super::parts::Effort;
 use super::refinement::{
     ladder_in_units, noise_origin, rounding_allowance, rung, telling_pairs, unit_step, wide_step,
 };
@@ -126,6 +127,12 @@ impl CheckSummary {
         for state in &result.below_atol {
             *self.below_atol.entry(*state).or_default() += 1;
         }
+    }
+
+    /// Counts what localising took beside the check.
+    pub fn count(&mut self, effort: Effort) {
+        self.lanes += effort.lanes;
+        self.steps += effort.steps;
     }
 
     /// What a report must say about how points were simulated.

@@ -5,9 +5,9 @@ use super::gradient::Judged;
 use super::options::usage;
 use super::output::Output;
 use crate::check::{
-    AllowanceSource, Attribution, CheckPlan, CheckSummary, Diagnosis, FailingPoints, Finding,
-    GroupKind, GroupSummary, Groups, JudgedPoint, VerdictKind, attribute, findings, localise,
-    own_part,
+    AllowanceSource, Attribution, CheckPlan, CheckSummary, Diagnosis, Effort, FailingPoints,
+    Finding, GroupKind, GroupSummary, Groups, JudgedPoint, VerdictKind, attribute, findings,
+    localise, own_part,
 };
 use crate::model::OdeProblem;
 use crate::report::{Style, attribution_table, group_table, write_attributions, write_groups};
@@ -106,6 +106,8 @@ pub struct Localisation {
     asked_for: Option<usize>,
     /// Sentences on parameters, where nothing else tells them.
     sentences: String,
+    /// What looking at the groups took.
+    pub effort: Effort,
 }
 
 /// Kinds that a sweep tries by itself where a parameter fails consistently.
@@ -197,11 +199,15 @@ impl Localiser {
             Self::Nothing => Ok(Localisation::default()),
             Self::Own(groups) => {
                 let found = localise(evaluator, &points.theta_scaled, plan, &groups, &own_part)?;
-                Ok(Localisation { own: Some((groups, found)), ..Localisation::default() })
+                let effort = found.effort;
+                Ok(Localisation { own: Some((groups, found)), effort, ..Localisation::default() })
             }
             Self::Foreign { mut failing, asked_for, tried } => {
+                let mut effort = Effort::default();
                 let mut attributions = match &asked_for {
-                    Some(groups) if !failing.is_empty() => attribute(evaluator, &failing, groups)?,
+                    Some(groups) if !failing.is_empty() => {
+                        attribute(evaluator, &failing, groups, &mut effort)?
+                    }
                     _ => Vec::new(),
                 };
                 let asked_for = asked_for.map(|_| attributions.len());
@@ -211,11 +217,11 @@ impl Localiser {
                     consistent.any(|s| s.parameter == parameter)
                 });
                 for groups in tried.iter().filter(|_| !failing.is_empty()) {
-                    attributions.extend(attribute(evaluator, &failing, groups)?);
+                    attributions.extend(attribute(evaluator, &failing, groups, &mut effort)?);
                 }
                 let found = findings(&attributions);
                 let sentences = diagnose(evaluator.problem(), &found, summary);
-                Ok(Localisation { own: None, attributions, asked_for, sentences })
+                Ok(Localisation { own: None, attributions, asked_for, sentences, effort })
             }
         }
     }

@@ -390,6 +390,10 @@ impl Run<'_> {
                 localiser.finish(evaluator, self.points.there(), plan, summary)
             })
             .collect::<Result<Vec<_>, _>>()?;
+        // The sweep is one, of however many gradients.
+        for localisation in &localisations {
+            summaries.iter_mut().for_each(|summary| summary.count(localisation.effort));
+        }
 
         let style = Style { colours: self.manner.colours, detailed: false };
         let (mut text, mut verdicts) = (String::new(), String::new());

@@ -147,6 +147,13 @@ impl Outcome {
         self.entries.values().map(|row| row[kind].parse::<usize>().unwrap()).sum()
     }
 
+    /// As the line of counts says.
+    fn integrations(&self) -> u64 {
+        let words: Vec<&str> = self.out.split_whitespace().collect();
+        let place = words.iter().position(|word| *word == "integrations;").unwrap();
+        words[place - 1].parse().unwrap()
+    }
+
     /// Entries that fail consistently, with the diagnosis.
     fn consistent(&self) -> BTreeMap<(&str, &str), &str> {
         let failing = self.entries.iter().filter(|(_, row)| row["consistent_failure"] == "yes");

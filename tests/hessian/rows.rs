@@ -67,6 +67,9 @@ fn dropped_and_doubled_rows_are_named() {
         assert_eq!(counted, &found["points"], "{found:?}");
         assert!(number(counted) >= 5, "{found:?}");
     }
+    // Gradients on both sides of points, of which each has a simulation or more.
+    let [alone, asked] = [&[][..], &["--by", "row"]].map(|by| bench.sweep(by).integrations());
+    assert!(asked >= alone + 2 * 5, "{alone}, {asked}");
     // Of a few points nothing is consistent; it is told all the same.
     let wrong = with(&bench, -1.0, cases[0].2);
     bench.write(|point, i, j| Some(wrong[point][i][j]));
@@ -85,6 +88,7 @@ fn right_matrices_blame_no_rows() {
     fs::write(bench.path("out/attribution.csv"), "stale").unwrap();
     let outcome = bench.sweep(&["--by", "row"]);
     assert_eq!((outcome.status, outcome.total("fail")), (0, 0));
+    assert_eq!(outcome.integrations(), bench.sweep(&[]).integrations());
     assert!(outcome.out.contains("no group explains a mismatch"), "{}", outcome.out);
     assert!(!bench.path("out/attribution.csv").exists());
     // A wrong entry that no group explains: a factor of its own.

@@ -82,6 +82,12 @@ fn tables_of_groups_and_residuals() {
     for name in ["checks.csv", "best.csv", "points.csv", "parameters.csv", "eps.csv"] {
         assert!(with[name] == without[name], "{name}");
     }
+    // The probes of every point were integrated again.
+    let [counted, alone] = [&with, &without].map(|files| {
+        let record: Value = serde_json::from_slice(&files["run.json"]).unwrap();
+        record["integrations"].as_u64().unwrap()
+    });
+    assert!(counted > alone + 30 * 10, "{counted}, {alone}");
     // What an earlier run has left does not stay beside what it does not belong to.
     run("--out a");
     assert!(!folder.path().join("a/groups.csv").exists());
