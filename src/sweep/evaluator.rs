@@ -371,8 +371,8 @@ impl<'p> Evaluator<'p> {
             if plain.is_empty() && compensated.is_empty() {
                 break;
             }
-            // What cancels between models is seen in neither, and gradients from files, for which the points
-            // are integrated more tightly, are not: all tell what rounding does.
+            // Own gradients of a part show neither what cancels between models nor that a gradient from a file is
+            // off, for which points are integrated more tightly: all tell what rounding does.
             let tells_all = parts.len() > 1 || self.tight.is_some();
             for part in &mut parts {
                 if !plain.is_empty() {
