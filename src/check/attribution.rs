@@ -7,8 +7,8 @@
 //! with the other marks, most failing points must say so.
 
 use super::diagnosis::{CLOSE, FEWEST_POINTS, PART, median};
+use super::effort::Effort;
 use super::groups::{GroupKind, Groups};
-use super::parts::Effort;
 use super::run::JudgedPoint;
 use super::verdict::VerdictKind;
 use crate::engine::EngineError;

@@ -204,8 +204,7 @@ pub fn check_hessian<E: From<EngineError>>(
                 }
             };
             for CurvatureChunk { lanes, steps, .. } in std::iter::once(&evaluated).chain(&tight) {
-                summary.points.lanes += lanes;
-                summary.points.steps += steps;
+                summary.points.effort.count(*lanes, *steps);
             }
             let judged: Vec<Vec<HessianCell>> = (0..points.len())
                 .into_par_iter()

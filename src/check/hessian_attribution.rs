@@ -5,9 +5,9 @@
 //! the groups' gradients in the place of their derivatives.
 
 use super::attribution::{Attribution, FailingPoints, Mismatch, attribute_by};
+use super::effort::Effort;
 use super::groups::Groups;
 use super::hessian::JudgedHessian;
-use super::parts::Effort;
 use super::refinement::unit_step;
 use super::verdict::VerdictKind;
 use crate::engine::EngineError;

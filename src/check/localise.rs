@@ -1,7 +1,8 @@
 //! Which rows a wrong derivative comes from: the gradient judged group by group.
 
+use super::effort::Effort;
 use super::groups::Groups;
-use super::parts::{Effort, PartCell, PartGradient, PartSource, WorstCell, judge_parts};
+use super::parts::{PartCell, PartGradient, PartSource, WorstCell, judge_parts};
 use super::run::CheckPlan;
 use super::statistics::{quantile, wilson};
 use super::verdict::VerdictKind;

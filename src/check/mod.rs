@@ -7,6 +7,7 @@ mod averaged;
 mod column;
 mod compare;
 mod diagnosis;
+mod effort;
 pub mod eps_grid;
 mod error_model;
 mod estimate;
@@ -37,6 +38,7 @@ pub use attribution::{
 };
 pub use compare::{Comparer, Comparison, Pair};
 pub use diagnosis::{Diagnosis, Mark, Sample, SampleCell, diagnose};
+pub use effort::Effort;
 pub use error_model::ErrorModel;
 pub use estimate::{Differences, Estimate, Ladder, Rung, estimate};
 pub use evidence::{RankTest, binomial_evidence, holm, rank_test};
@@ -52,9 +54,7 @@ pub use one_sided::estimate_from_either;
 pub use optimum::{
     Curvature, OptimumCell, OptimumCriteria, OptimumKind, OptimumPoint, judge_optimum,
 };
-pub use parts::{
-    Effort, JudgedParts, PartCell, PartCells, PartGradient, PartSource, WorstCell, own_part,
-};
+pub use parts::{JudgedParts, PartCell, PartCells, PartGradient, PartSource, WorstCell, own_part};
 pub use residuals::{
     ResidualCells, ResidualRow, ResidualSummary, check_residuals, own_residual_derivatives,
 };

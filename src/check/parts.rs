@@ -1,5 +1,6 @@
 //! Judging parts of the objective: each (point, parameter, part) is a cell of its own.
 
+use super::effort::Effort;
 use super::estimate::{Differences as Kind, Estimate, Ladder, Rung};
 use super::one_sided::estimate_from_either;
 use super::refinement::{STEP_FACTOR, ladder_in_units, unit_step, wide_step};
@@ -101,20 +102,6 @@ impl<'a> PartSource<'a> {
 /// The program's own derivative.
 pub fn own_part(_: PointIdx, _: ParameterIdx, _: usize, own: f64) -> f64 {
     own
-}
-
-/// Integrations done, and attempted steps of all of them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Effort {
-    pub lanes: u64,
-    pub steps: u64,
-}
-
-impl Effort {
-    pub(super) fn count(&mut self, lanes: u64, steps: u64) {
-        self.lanes += lanes;
-        self.steps += steps;
-    }
 }
 
 /// Judges the parts of all points. `reached[place][part]` tells what each parameter of the plan can

@@ -136,7 +136,7 @@ pub fn check_residuals<E: From<EngineError>>(
             sink(judged)
         },
     )?;
-    (points.lanes, points.steps) = (effort.lanes, effort.steps);
+    points.effort = effort;
     points.parameters = plan
         .parameters
         .iter()

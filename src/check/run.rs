@@ -3,8 +3,8 @@
 use super::association::{Association, PointFacts};
 use super::averaged::estimate_of_all;
 use super::diagnosis::Diagnosis;
+use super::effort::Effort;
 use super::estimate::{Differences, Estimate};
-use super::parts::Effort;
 use super::refinement::{
     ladder_in_units, noise_origin, rounding_allowance, rung, telling_pairs, unit_step, wide_step,
 };
@@ -112,8 +112,7 @@ pub struct CheckSummary {
     pub compensated_cells: usize,
     /// States that start below the absolute tolerance, with the number of points where they do.
     pub below_atol: BTreeMap<StateIdx, usize>,
-    pub lanes: u64,
-    pub steps: u64,
+    pub effort: Effort,
 }
 
 impl CheckSummary {
@@ -127,12 +126,6 @@ impl CheckSummary {
         for state in &result.below_atol {
             *self.below_atol.entry(*state).or_default() += 1;
         }
-    }
-
-    /// Counts what localising took beside the check.
-    pub fn count(&mut self, effort: Effort) {
-        self.lanes += effort.lanes;
-        self.steps += effort.steps;
     }
 
     /// What a report must say about how points were simulated.
@@ -299,8 +292,7 @@ pub fn judge_all<E>(
     let mut facts: Vec<PointFacts> = Vec::new();
     let mut summary = CheckSummary::default();
     while let Some(Supplied { theta_scaled, evaluated }) = supply()? {
-        summary.lanes += evaluated.lanes;
-        summary.steps += evaluated.steps;
+        summary.effort.count(evaluated.lanes, evaluated.steps);
         let first_point = summary.points;
         let at = |i: usize| Evaluated {
             point: PointIdx::from_position(first_point + i),

@@ -141,7 +141,7 @@ pub(super) fn run(arguments: &Arguments, manner: Manner) -> Result<ExitCode, Cli
         },
     )?;
     let localisation = localiser.finish(&evaluator, &points, &plan, &mut summary)?;
-    summary.count(localisation.effort);
+    summary.effort += localisation.effort;
     if arguments.localise.by.is_some() {
         text.push_str(&diagnosis_lines(&problem, &summary));
     }

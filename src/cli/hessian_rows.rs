@@ -6,8 +6,8 @@ use super::localise::{ATTRIBUTION, LocaliseOptions};
 use super::output::Output;
 use super::plain::finish_table;
 use crate::check::{
-    Attribution, CheckPlan, Diagnosis, Effort, FailingEntries, Groups, HessianSummary,
-    JudgedHessian, attribute_hessian, findings,
+    Attribution, CheckPlan, Diagnosis, FailingEntries, Groups, HessianSummary, JudgedHessian,
+    attribute_hessian, findings,
 };
 use crate::index::ParameterIdx;
 use crate::model::OdeProblem;
@@ -58,11 +58,10 @@ impl<'a> EntryLocaliser<'a> {
         let Some(groups) = &self.groups else { return Ok(None) };
         let mut attributions = Vec::new();
         if !self.failing.is_empty() {
-            let mut effort = Effort::default();
             let (probes, tangents) = (engines.probes.as_ref(), engines.tangents.as_ref());
             let tight = Evaluator::new(problem, settings.tighter(), probes, Some(tangents))?;
-            attributions = attribute_hessian(&tight, &self.failing, groups, &mut effort)?;
-            summary.points.count(effort);
+            attributions =
+                attribute_hessian(&tight, &self.failing, groups, &mut summary.points.effort)?;
         }
         let mut sentences = String::new();
         for finding in findings(&attributions) {

@@ -99,7 +99,7 @@ pub fn count_lines(
         "{} points ({} failed), {} integrations; {} steps, rtol {:e}, atol {:e}\nreports in {}\n",
         summary.points,
         summary.failed_points,
-        summary.lanes,
+        summary.effort.lanes,
         check.steps.word(),
         settings.rtol,
         settings.atol,

@@ -118,8 +118,8 @@ pub(super) fn record(
     let mut record = settings_record(arguments, problem, plan, engines, gradient)?;
     record.points = summary.points;
     record.failed_points = summary.failed_points;
-    record.integrations = summary.lanes;
-    record.attempted_steps = summary.steps;
+    record.integrations = summary.effort.lanes;
+    record.attempted_steps = summary.effort.steps;
     record.step_operations = evaluator.step_ops;
     record.tangent_step_operations = evaluator.tangent_ops;
     record.notes.extend(summary.notes(problem, arguments.solver.atol));

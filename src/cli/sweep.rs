@@ -392,7 +392,7 @@ impl Run<'_> {
             .collect::<Result<Vec<_>, _>>()?;
         // The sweep is one, of however many gradients.
         for localisation in &localisations {
-            summaries.iter_mut().for_each(|summary| summary.count(localisation.effort));
+            summaries.iter_mut().for_each(|summary| summary.effort += localisation.effort);
         }
 
         let style = Style { colours: self.manner.colours, detailed: false };
